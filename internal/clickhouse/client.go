@@ -1,0 +1,77 @@
+// Package clickhouse is the store: raw clicks, figures, the ledger of windows
+// and the catalogue. It alone imports the ClickHouse client. One file per
+// subject; programs only name the Distributed tables.
+package clickhouse
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	ch "github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
+	"clickledger/internal/config"
+)
+
+const (
+	dialTimeout = 5 * time.Second
+	readTimeout = 5 * time.Minute // the longest silence of a running query
+	connsMax    = 16
+)
+
+// Store reads and writes one deployment's database. It is safe for concurrent
+// use. Its errors name what was tried; they are not translated.
+type Store struct {
+	conn     driver.Conn
+	database string
+}
+
+// Open connects to the database of c, which must exist (see Migrate). It does
+// not wait for the server: the first query does.
+func Open(c config.Config) (*Store, error) {
+	conn, err := connect(c, c.Database())
+	if err != nil {
+		return nil, err
+	}
+	return &Store{conn: conn, database: c.Database()}, nil
+}
+
+func options(c config.Config, database string) *ch.Options {
+	return &ch.Options{
+		Addr:             c.ClickHouseAddrs,
+		Auth:             ch.Auth{Database: database, Username: c.ClickHouseUser, Password: c.ClickHousePassword},
+		DialTimeout:      dialTimeout,
+		ReadTimeout:      readTimeout,
+		MaxOpenConns:     connsMax,
+		MaxIdleConns:     connsMax,
+		ConnOpenStrategy: ch.ConnOpenInOrder, // the first is the home shard
+		Compression:      &ch.Compression{Method: ch.CompressionLZ4},
+		Settings: ch.Settings{
+			// Acknowledged means: on every shard, fsynced.
+			"distributed_foreground_insert": 1,
+			"optimize_skip_unused_shards":   1,
+			// A key never crosses partitions in our tables: FINAL need not look.
+			"do_not_merge_across_partitions_select_final": 1,
+		},
+	}
+}
+
+func connect(c config.Config, database string) (driver.Conn, error) {
+	conn, err := ch.Open(options(c, database))
+	if err != nil {
+		return nil, fmt.Errorf("open clickhouse at %v: %w", c.ClickHouseAddrs, err)
+	}
+	return conn, nil
+}
+
+// Ping reports whether the server answers.
+func (s *Store) Ping(ctx context.Context) error {
+	if err := s.conn.Ping(ctx); err != nil {
+		return fmt.Errorf("ping clickhouse: %w", err)
+	}
+	return nil
+}
+
+// Close ends the connections.
+func (s *Store) Close() error { return s.conn.Close() }

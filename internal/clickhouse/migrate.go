@@ -1,0 +1,73 @@
+package clickhouse
+
+import (
+	"context"
+	"embed"
+	"fmt"
+	"io/fs"
+
+	ch "github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/pressly/goose/v3"
+
+	"clickledger/internal/config"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// Migrate creates the database if it is absent and applies what is missing of
+// the schema, on every shard in turn. It is safe to run again.
+func Migrate(ctx context.Context, c config.Config) error {
+	for _, addr := range c.ClickHouseAddrs {
+		shard := c
+		shard.ClickHouseAddrs = []string{addr}
+		if err := migrateShard(ctx, shard); err != nil {
+			return fmt.Errorf("migrate clickhouse at %s: %w", addr, err)
+		}
+	}
+	return nil
+}
+
+func migrateShard(ctx context.Context, c config.Config) error {
+	conn, err := connect(c, "default")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	if err := conn.Exec(ctx, "CREATE DATABASE IF NOT EXISTS "+c.Database()); err != nil {
+		return fmt.Errorf("create database %s: %w", c.Database(), err)
+	}
+	db := ch.OpenDB(options(c, c.Database()))
+	defer func() { _ = db.Close() }()
+	scripts, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	provider, err := goose.NewProvider(goose.DialectClickHouse, db, scripts)
+	if err != nil {
+		return fmt.Errorf("read migrations: %w", err)
+	}
+	if _, err := provider.Up(ctx); err != nil {
+		return fmt.Errorf("apply migrations: %w", err)
+	}
+	return nil
+}
+
+// DropDatabase removes the database and everything in it, on every shard: for
+// the end of a test's namespace.
+func DropDatabase(ctx context.Context, c config.Config) error {
+	for _, addr := range c.ClickHouseAddrs {
+		shard := c
+		shard.ClickHouseAddrs = []string{addr}
+		conn, err := connect(shard, "default")
+		if err != nil {
+			return err
+		}
+		err = conn.Exec(ctx, "DROP DATABASE IF EXISTS "+c.Database()+" SYNC")
+		_ = conn.Close()
+		if err != nil {
+			return fmt.Errorf("drop database %s at %s: %w", c.Database(), addr, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,171 @@
+// Package config reads a program's settings from the environment, once, and
+// reports every fault it finds together.
+package config
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caarlos0/env/v11"
+
+	"clickledger/internal/click"
+)
+
+// Prefix begins the name of every variable.
+const Prefix = "CLICKLEDGER_"
+
+// Config is everything the four programs can be told. The local stack writes
+// its values into `.local/env`. There is no default for a secret.
+type Config struct {
+	Namespace string     `env:"NAMESPACE" envDefault:"clickledger" help:"prefix of everything named in a shared server: database, topics, group, bucket, Temporal namespace"`
+	LogLevel  slog.Level `env:"LOG_LEVEL" envDefault:"INFO" help:"DEBUG, INFO, WARN or ERROR"`
+
+	TokenKeys     TokenKeys     `env:"TOKEN_KEYS,required" help:"click token keys, id:hex[,id:hex…], 32 bytes each; the first signs, all verify"`
+	TokenValidity time.Duration `env:"TOKEN_VALIDITY" envDefault:"24h" help:"how long a click token counts after it was issued: the dedup horizon"`
+	AdminKey      string        `env:"ADMIN_KEY,required" help:"the operator's API key, at least 16 characters"`
+
+	KafkaBrokers   []string      `env:"KAFKA_BROKERS" envDefault:"127.0.0.1:9092" help:"host:port[,host:port…]"`
+	KafkaReplicas  int16         `env:"KAFKA_REPLICAS" envDefault:"1" help:"replication factor of topics that setup creates"`
+	Partitions     int32         `env:"PARTITIONS" envDefault:"6" help:"partitions of the clicks topic; checked against Kafka at start"`
+	ProduceTimeout time.Duration `env:"PRODUCE_TIMEOUT" envDefault:"2s" help:"longest a click waits for Kafka's ack"`
+
+	ClickHouseAddrs    []string `env:"CLICKHOUSE_ADDRS" envDefault:"127.0.0.1:9000" help:"native protocol, host:port[,host:port…]; the first is the home shard"`
+	ClickHouseUser     string   `env:"CLICKHOUSE_USER" envDefault:"clickledger"`
+	ClickHousePassword string   `env:"CLICKHOUSE_PASSWORD,required"`
+
+	ValkeyCacheAddr string `env:"VALKEY_CACHE_ADDR" envDefault:"127.0.0.1:6379" help:"catalogue cache; may evict"`
+	ValkeySeenAddr  string `env:"VALKEY_SEEN_ADDR" envDefault:"127.0.0.1:6380" help:"seen index; must not evict"`
+	ValkeyPassword  string `env:"VALKEY_PASSWORD" help:"of both"`
+	SeenShards      int    `env:"SEEN_SHARDS" envDefault:"32" help:"shards of the seen index"`
+
+	S3Endpoint  string `env:"S3_ENDPOINT" envDefault:"127.0.0.1:9100"`
+	S3AccessKey string `env:"S3_ACCESS_KEY,required"`
+	S3SecretKey string `env:"S3_SECRET_KEY,required"`
+	S3TLS       bool   `env:"S3_TLS" envDefault:"false"`
+
+	TemporalAddr string `env:"TEMPORAL_ADDR" envDefault:"127.0.0.1:7233"`
+
+	AllowedLateness time.Duration `env:"ALLOWED_LATENESS" envDefault:"10s" help:"how long after its end a window waits for late clicks before it may be sealed"`
+
+	PublicURL           string `env:"PUBLIC_URL" envDefault:"http://127.0.0.1:8080" help:"what click URLs begin with"`
+	GatewayListen       string `env:"GATEWAY_LISTEN" envDefault:"127.0.0.1:8080" help:"clicks and API"`
+	GatewayOpsListen    string `env:"GATEWAY_OPS_LISTEN" envDefault:"127.0.0.1:8090" help:"/metrics, /healthz, /readyz, /debug/pprof"`
+	IngesterOpsListen   string `env:"INGESTER_OPS_LISTEN" envDefault:"127.0.0.1:8091"`
+	AggregatorOpsListen string `env:"AGGREGATOR_OPS_LISTEN" envDefault:"127.0.0.1:8092"`
+}
+
+// Load reads the process's environment.
+func Load() (Config, error) { return load(env.Options{Prefix: Prefix}) }
+
+// LoadFrom reads variables from a map of full names instead of the process's
+// environment: what tests and the local stack's tools use.
+func LoadFrom(variables map[string]string) (Config, error) {
+	return load(env.Options{Prefix: Prefix, Environment: variables})
+}
+
+func load(options env.Options) (Config, error) {
+	var c Config
+	faults := []error{env.ParseWithOptions(&c, options)}
+	var aggregate env.AggregateError
+	if errors.As(faults[0], &aggregate) {
+		faults = aggregate.Errors
+	}
+	if err := errors.Join(append(faults, c.check()...)...); err != nil {
+		return Config{}, fmt.Errorf("configuration:\n%w", err)
+	}
+	return c, nil
+}
+
+var namespacePattern = regexp.MustCompile(`^[a-z][a-z0-9_]{0,40}$`)
+
+// check finds what parsing cannot. Missing variables were already reported.
+func (c Config) check() []error {
+	var faults []error
+	fault := func(bad bool, format string, args ...any) {
+		if bad {
+			faults = append(faults, fmt.Errorf(Prefix+format, args...))
+		}
+	}
+	fault(!namespacePattern.MatchString(c.Namespace), "NAMESPACE %q must be lower-case letters, digits and _, at most 41", c.Namespace)
+	fault(c.AdminKey != "" && len(c.AdminKey) < 16, "ADMIN_KEY is shorter than 16 characters")
+	fault(c.TokenValidity <= 0, "TOKEN_VALIDITY %v must be positive", c.TokenValidity)
+	fault(c.Partitions < 1, "PARTITIONS %d must be at least 1", c.Partitions)
+	fault(c.KafkaReplicas < 1, "KAFKA_REPLICAS %d must be at least 1", c.KafkaReplicas)
+	fault(c.SeenShards < 1 || c.SeenShards > 9999, "SEEN_SHARDS %d must be from 1 to 9999", c.SeenShards)
+	fault(c.ProduceTimeout <= 0, "PRODUCE_TIMEOUT %v must be positive", c.ProduceTimeout)
+	fault(c.AllowedLateness < 0, "ALLOWED_LATENESS %v must not be negative", c.AllowedLateness)
+	public, err := url.Parse(c.PublicURL)
+	fault(err != nil || public.Host == "" || (public.Scheme != "http" && public.Scheme != "https"),
+		"PUBLIC_URL %q must be an http or https URL", c.PublicURL)
+	return faults
+}
+
+// Names of what this deployment keeps in shared servers, all under its
+// namespace, so that two deployments beside each other never touch.
+
+// Database is the ClickHouse database.
+func (c Config) Database() string { return c.Namespace }
+
+// ClicksTopic carries the clicks.
+func (c Config) ClicksTopic() string { return c.Namespace + ".clicks" }
+
+// DeadTopic carries the dead letters.
+func (c Config) DeadTopic() string { return c.Namespace + ".clicks.dead" }
+
+// IngesterGroup is the consumer group whose commits mean "stored".
+func (c Config) IngesterGroup() string { return c.Namespace + ".ingester" }
+
+// KeyPrefix begins every Valkey key.
+func (c Config) KeyPrefix() string { return c.Namespace + ":" }
+
+// Bucket is the S3 bucket of the lake. S3 allows no underscore in its name.
+func (c Config) Bucket() string { return strings.ReplaceAll(c.Namespace, "_", "-") + "-lake" }
+
+// TemporalNamespace is the Temporal namespace.
+func (c Config) TemporalNamespace() string { return c.Namespace }
+
+// TokenKeys parses id:hex[,id:hex…].
+type TokenKeys []click.Key
+
+// UnmarshalText reads the keys. Its errors never repeat a secret.
+func (k *TokenKeys) UnmarshalText(text []byte) error {
+	*k = nil
+	for i, part := range strings.Split(string(text), ",") {
+		id, secret, ok := strings.Cut(strings.TrimSpace(part), ":")
+		number, err := strconv.ParseUint(id, 10, 8)
+		if !ok || err != nil {
+			return fmt.Errorf("token key number %d is not of the form id:hex with an id from 0 to 255", i+1)
+		}
+		raw, err := hex.DecodeString(secret)
+		if err != nil || len(raw) != 32 {
+			return fmt.Errorf("token key %d is not 64 hexadecimal digits", number)
+		}
+		*k = append(*k, click.Key{ID: uint8(number), Secret: raw})
+	}
+	return nil
+}
+
+// String hides the secrets.
+func (k TokenKeys) String() string { return fmt.Sprintf("%d token keys", len(k)) }
+
+// Help is a table of every variable, its default and its meaning, for --help.
+func Help() string {
+	var b strings.Builder
+	for field := range reflect.TypeFor[Config]().Fields() {
+		name, _, _ := strings.Cut(field.Tag.Get("env"), ",")
+		value := field.Tag.Get("envDefault")
+		if strings.Contains(field.Tag.Get("env"), "required") {
+			value = "(required)"
+		}
+		fmt.Fprintf(&b, "  %-36s %-24s %s\n", Prefix+name, value, field.Tag.Get("help"))
+	}
+	return b.String()
+}
