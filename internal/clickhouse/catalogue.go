@@ -1,0 +1,123 @@
+package clickhouse
+
+import (
+	"context"
+	"fmt"
+
+	"clickledger/internal/click"
+)
+
+// The catalogue is small and on the home shard. A row is found by its key, and
+// the newest version of it wins in the query itself: reading FINAL would give
+// the same and cost more.
+
+const adColumns = "ad_id, advertiser_id, name, landing_url, status, fan_out, version"
+
+// CatalogueVersion is the home server's time in microseconds: the version of a
+// row about to be written, so that a gateway's clock orders nothing.
+func (s *Store) CatalogueVersion(ctx context.Context) (uint64, error) {
+	var micros int64
+	if err := s.conn.QueryRow(ctx, "SELECT toUnixTimestamp64Micro(now64(6))").Scan(&micros); err != nil {
+		return 0, readError("read the server's time", err)
+	}
+	return uint64(micros), nil
+}
+
+// Ad is the newest row of one ad; click.ErrNotFound when there is none,
+// click.ErrUnavailable when the store cannot be asked.
+func (s *Store) Ad(ctx context.Context, adID int64) (click.Ad, error) {
+	ads, err := s.ads(ctx, "SELECT "+adColumns+" FROM ads WHERE ad_id = ? ORDER BY version DESC LIMIT 1", adID)
+	if err != nil {
+		return click.Ad{}, err
+	}
+	if len(ads) == 0 {
+		return click.Ad{}, fmt.Errorf("read ad: %w", click.ErrNotFound)
+	}
+	return ads[0], nil
+}
+
+// AdsOf is up to limit ads of an advertiser with ids above after, by id.
+func (s *Store) AdsOf(ctx context.Context, advertiserID, after int64, limit int) ([]click.Ad, error) {
+	return s.ads(ctx, "SELECT "+adColumns+` FROM ads WHERE advertiser_id = ? AND ad_id > ?
+		ORDER BY ad_id, version DESC LIMIT 1 BY ad_id LIMIT ?`, advertiserID, after, limit)
+}
+
+// OwnsAds reports whether every one of adIDs, which are distinct, is an ad of
+// the advertiser.
+func (s *Store) OwnsAds(ctx context.Context, advertiserID int64, adIDs []int64) (bool, error) {
+	var owned uint64
+	err := s.conn.QueryRow(ctx, "SELECT uniqExact(ad_id) FROM ads WHERE ad_id IN (?) AND advertiser_id = ?",
+		adIDs, advertiserID).Scan(&owned)
+	if err != nil {
+		return false, readError("read the owner of ads", err)
+	}
+	return owned == uint64(len(adIDs)), nil
+}
+
+// InsertAds writes rows of ads, all or none: one block is one part.
+func (s *Store) InsertAds(ctx context.Context, ads []click.Ad) error {
+	batch, err := s.conn.PrepareBatch(ctx, "INSERT INTO ads ("+adColumns+")")
+	if err != nil {
+		return readError("insert ads", err)
+	}
+	defer func() { _ = batch.Close() }()
+	for _, ad := range ads {
+		err := batch.Append(ad.ID, ad.AdvertiserID, ad.Name, ad.LandingURL, string(ad.Status), ad.FanOut, ad.Version)
+		if err != nil {
+			return fmt.Errorf("insert ads: %w", err)
+		}
+	}
+	if err := batch.Send(); err != nil {
+		return readError("insert ads", err)
+	}
+	return nil
+}
+
+// InsertAdvertiser writes one advertiser.
+func (s *Store) InsertAdvertiser(ctx context.Context, a click.Advertiser, version uint64) error {
+	batch, err := s.conn.PrepareBatch(ctx, "INSERT INTO advertisers (advertiser_id, name, version)")
+	if err != nil {
+		return readError("insert advertiser", err)
+	}
+	defer func() { _ = batch.Close() }()
+	if err := batch.Append(a.ID, a.Name, version); err != nil {
+		return fmt.Errorf("insert advertiser: %w", err)
+	}
+	if err := batch.Send(); err != nil {
+		return readError("insert advertiser", err)
+	}
+	return nil
+}
+
+// AdvertiserExists reports whether there is such an advertiser.
+func (s *Store) AdvertiserExists(ctx context.Context, advertiserID int64) (bool, error) {
+	var rows uint64
+	err := s.conn.QueryRow(ctx, "SELECT count() FROM advertisers WHERE advertiser_id = ?", advertiserID).Scan(&rows)
+	if err != nil {
+		return false, readError("read advertiser", err)
+	}
+	return rows > 0, nil
+}
+
+func (s *Store) ads(ctx context.Context, query string, args ...any) ([]click.Ad, error) {
+	rows, err := s.conn.Query(ctx, query, args...)
+	if err != nil {
+		return nil, readError("read ads", err)
+	}
+	defer func() { _ = rows.Close() }()
+	var ads []click.Ad
+	for rows.Next() {
+		var ad click.Ad
+		var status string
+		err := rows.Scan(&ad.ID, &ad.AdvertiserID, &ad.Name, &ad.LandingURL, &status, &ad.FanOut, &ad.Version)
+		if err != nil {
+			return nil, fmt.Errorf("read ads: %w", err)
+		}
+		ad.Status = click.AdStatus(status)
+		ads = append(ads, ad)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, readError("read ads", err)
+	}
+	return ads, nil
+}

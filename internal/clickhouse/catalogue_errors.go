@@ -1,0 +1,40 @@
+package clickhouse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	ch "github.com/ClickHouse/clickhouse-go/v2"
+
+	"clickledger/internal/click"
+)
+
+// Codes of ClickHouse exceptions, from its src/Common/ErrorCodes.cpp.
+const (
+	codeUnknownTable    = 60
+	codeUnknownDatabase = 81
+	codeTimeoutExceeded = 159
+)
+
+// readError says what failed, and in the chain whether it is worth trying
+// again: a server that did not answer or has no schema yet is
+// click.ErrUnavailable, a query over its time context.DeadlineExceeded. What
+// else the server objects to is our mistake and stays as it is.
+func readError(what string, err error) error {
+	var exception *ch.Exception
+	if !errors.As(err, &exception) {
+		if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+			return fmt.Errorf("%s: %w", what, err)
+		}
+		return fmt.Errorf("%s: %w: %w", what, click.ErrUnavailable, err)
+	}
+	switch exception.Code {
+	case codeUnknownTable, codeUnknownDatabase:
+		return fmt.Errorf("%s: %w: setup has not run: %w", what, click.ErrUnavailable, err)
+	case codeTimeoutExceeded:
+		return fmt.Errorf("%s: %w: %w", what, context.DeadlineExceeded, err)
+	default:
+		return fmt.Errorf("%s: %w", what, err)
+	}
+}
