@@ -1,0 +1,39 @@
+package main
+
+import (
+	"fmt"
+	"os/exec"
+	"runtime"
+	"syscall"
+)
+
+// spawner starts processes that die with this one, even when it is killed: where the system can tie a child to its parent it ties it
+// to the parent's thread, so one thread, which lives as long as the supervisor, starts them all.
+type spawner chan func()
+
+func newSpawner() spawner {
+	s := make(spawner)
+	go func() {
+		runtime.LockOSThread()
+		for start := range s {
+			start()
+		}
+	}()
+	return s
+}
+
+// start starts the command as the head of a process group of its own.
+func (s spawner) start(command *exec.Cmd) error {
+	command.SysProcAttr = childAttributes()
+	started := make(chan error)
+	s <- func() { started <- command.Start() }
+	if err := <-started; err != nil {
+		return fmt.Errorf("start %s: %w", command.Args[0], err)
+	}
+	return nil
+}
+
+// signalGroup reaches a process and what it started.
+func signalGroup(command *exec.Cmd, signal syscall.Signal) {
+	_ = syscall.Kill(-command.Process.Pid, signal) // gone already is as good
+}

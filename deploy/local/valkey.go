@@ -1,0 +1,67 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+)
+
+// What the two Valkeys differ in. The cache may forget anything at any time. The seen index may forget nothing while it runs, and
+// must come back empty: an old copy of it would say "not seen" of what was.
+const (
+	valkeyCacheConfig = "maxmemory 256mb\nmaxmemory-policy allkeys-lru\n"
+	valkeySeenConfig  = "maxmemory 2gb\nmaxmemory-policy noeviction\nset-max-intset-entries 512\n"
+)
+
+func valkeyService(name, what, addr, config string) service {
+	return service{
+		name: name, what: what, group: server,
+		addrs:    []string{addr},
+		installs: []string{"valkey"},
+		prepare: func(_ context.Context, at site) error {
+			_, port, err := net.SplitHostPort(addr)
+			if err != nil {
+				return fmt.Errorf("read address: %w", err)
+			}
+			return writeConfigAs(at, "valkey.conf", name+".conf", map[string]any{
+				"Port": port, "Data": at.data(name), "Password": at.settings["CLICKLEDGER_VALKEY_PASSWORD"], "Own": config,
+			})
+		},
+		command: func(at site) []string {
+			return []string{at.tool(valkeyFolder, "valkey-server"), at.path("etc", name+".conf")}
+		},
+		ready:       func(ctx context.Context, at site) error { return valkeyReady(ctx, at, addr) },
+		stopTimeout: 10 * time.Second,
+	}
+}
+
+// valkeyReady logs in and pings. Two lines of the protocol need no client.
+func valkeyReady(ctx context.Context, at site, addr string) error {
+	dialer := net.Dialer{Timeout: probeTimeout}
+	connection, err := dialer.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return fmt.Errorf("connect: %w", err)
+	}
+	defer connection.Close()
+	if err := connection.SetDeadline(time.Now().Add(probeTimeout)); err != nil {
+		return fmt.Errorf("set deadline: %w", err)
+	}
+	if _, err := fmt.Fprintf(connection, "AUTH %s\r\nPING\r\n", at.settings["CLICKLEDGER_VALKEY_PASSWORD"]); err != nil {
+		return fmt.Errorf("ping: %w", err)
+	}
+	answers := bufio.NewReader(connection)
+	for _, want := range []string{"+OK", "+PONG"} {
+		line, err := answers.ReadString('\n')
+		if err != nil {
+			return fmt.Errorf("ping: %w", err)
+		}
+		if strings.TrimSpace(line) != want {
+			return errors.New("answered: " + strings.TrimSpace(line))
+		}
+	}
+	return nil
+}
