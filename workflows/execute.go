@@ -1,0 +1,26 @@
+package workflows
+
+import (
+	"context"
+
+	"go.temporal.io/sdk/workflow"
+)
+
+// execute runs an activity and waits for its result. The activity is a method
+// value of a typed nil, which only names it: a wrong input or a forgotten
+// result does not compile, where the plain call would say nothing.
+func execute[In, Out any](
+	ctx workflow.Context, options workflow.ActivityOptions, activity func(context.Context, In) (Out, error), in In,
+) (Out, error) {
+	var out Out
+	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, options), activity, in).Get(ctx, &out)
+	return out, err
+}
+
+// child starts a workflow with its one input as a child; a wrong input does not
+// compile.
+func child[In, Out any](
+	ctx workflow.Context, options workflow.ChildWorkflowOptions, run func(workflow.Context, In) (Out, error), in In,
+) workflow.ChildWorkflowFuture {
+	return workflow.ExecuteChildWorkflow(workflow.WithChildOptions(ctx, options), run, in)
+}
