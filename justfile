@@ -1,0 +1,92 @@
+# What can be done here. Without just: npx --yes rust-just RECIPE
+
+local := "go run ./deploy/local"
+tool := "go tool -modfile=tools.mod"
+buf := "npx --yes @bufbuild/buf@1.75.0"
+
+# List the recipes.
+default:
+    @just --justfile {{ quote(justfile()) }} --list --unsorted
+
+# Start the servers (installs what is missing) and wait until all are ready.
+up:
+    @{{ local }} up
+
+# Start the servers and the programs of the code as it is.
+run:
+    @{{ local }} run
+
+# Stop everything; the data stays.
+down:
+    @{{ local }} down
+
+# What runs, since when, where.
+status *args:
+    @{{ local }} status {{ args }}
+
+# Show a log: just logs gateway [-f]
+logs +args:
+    @{{ local }} logs {{ args }}
+
+# Stop servers or programs by name.
+stop +names:
+    @{{ local }} stop {{ names }}
+
+# Start servers or programs by name.
+start +names:
+    @{{ local }} start {{ names }}
+
+# Restart servers or programs by name.
+restart +names:
+    @{{ local }} restart {{ names }}
+
+# Click ads and watch the figures live. DEMO_SECONDS=60 ends it by itself.
+demo: run
+    @go run ./tests/demo
+
+# Measure: RATE=10000 DURATION=60s just load
+load: run
+    @go run ./tests/load
+
+# Every test, on the real servers.
+test: up
+    go test -count=1 -timeout 15m ./...
+
+# The longer tests: servers are stopped and started under load.
+drills: up
+    go test -count=1 -timeout 45m -tags drill ./tests/drills/...
+
+# What must hold before a commit is pushed: vet, lint, races, workflow rules, generated code.
+check: up vet lint workflowcheck gen-check
+    go test -race -timeout 15m $(go list ./... | grep -v '/tests/')
+
+[private]
+vet:
+    go vet ./...
+    go vet -tags drill ./tests/...
+
+# Lint with the rules of .golangci.yml.
+lint:
+    {{ tool }} golangci-lint run ./...
+
+# Workflow code must be deterministic.
+workflowcheck:
+    {{ tool }} workflowcheck ./workflows/...
+
+# Regenerate proto/gen.
+gen:
+    cd proto && {{ buf }} generate
+
+[private]
+gen-check:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    fresh=$(mktemp -d)
+    trap 'rm -rf "$fresh"' EXIT
+    (cd proto && {{ buf }} lint && {{ buf }} generate -o "$fresh")
+    diff -r "$fresh/gen" proto/gen || { echo 'proto/gen is not what the .proto files say: run `just gen`' >&2; exit 1; }
+
+# Format the code.
+fmt:
+    {{ tool }} golangci-lint fmt ./...
+    cd proto && {{ buf }} format -w --exclude-path buf
