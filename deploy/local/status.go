@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"strings"
@@ -10,13 +11,20 @@ import (
 	"github.com/jedib0t/go-pretty/v6/table"
 )
 
-type statusCommand struct{}
+type statusCommand struct {
+	JSON bool `name:"json" help:"Print what the supervisor knows as JSON, for programs."`
+}
 
 // Run prints a table of the services, each asked whether it is ready right now.
-func (statusCommand) Run(ctx context.Context, at folder) error {
+func (c *statusCommand) Run(ctx context.Context, at folder) error {
 	now, err := newClient(at).overview(ctx, true)
 	if err != nil {
 		return err
+	}
+	if c.JSON {
+		out := json.NewEncoder(os.Stdout)
+		out.SetIndent("", "  ")
+		return out.Encode(now)
 	}
 	noteOtherBuild(now)
 	out := table.NewWriter()

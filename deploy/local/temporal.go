@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"time"
@@ -22,10 +23,12 @@ func temporalService() service {
 		addrs:    []string{temporalAddr, temporalUIAddr},
 		installs: []string{"temporal"},
 		prepare: func(_ context.Context, at site) error {
-			if err := os.MkdirAll(at.data("temporal"), 0o700); err != nil {
-				return fmt.Errorf("make folder: %w", err)
+			// The server's program is the command line too; people find it beside our own.
+			link := at.bin("temporal")
+			if err := os.Remove(link); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return fmt.Errorf("link to the command line: %w", err)
 			}
-			return nil
+			return linkTo(at.tool(temporalFolder, "temporal"), link)
 		},
 		command:     temporalCommand,
 		ready:       temporalReady,
