@@ -1,0 +1,68 @@
+// Package kafka is the stream: clicks go into it by the gateway's producer and
+// come out by the ingester's consumer. It alone imports the Kafka client.
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"clickledger/internal/click"
+	"clickledger/internal/config"
+)
+
+// A broker that was restarted must be in use again within seconds, so the
+// library's waits (metadata at most every 5 s, back-off up to 5 s) are shorter.
+const (
+	dialTimeout        = 2 * time.Second
+	requestOverhead    = 5 * time.Second // on top of what a request itself asks the broker to wait
+	metadataAgeMin     = 500 * time.Millisecond
+	retryBackoffMin    = 50 * time.Millisecond
+	retryBackoffMax    = time.Second
+	retryDoublingsMax  = 5
+	clientIDForBrokers = "clickledger"
+)
+
+// commonOptions are the same for every client of the brokers.
+func commonOptions(c config.Config) []kgo.Opt {
+	return []kgo.Opt{
+		kgo.ClientID(clientIDForBrokers),
+		kgo.SeedBrokers(c.KafkaBrokers...),
+		kgo.DialTimeout(dialTimeout),
+		kgo.RequestTimeoutOverhead(requestOverhead),
+		kgo.MetadataMinAge(metadataAgeMin),
+		kgo.RetryBackoffFn(retryBackoff),
+	}
+}
+
+// retryBackoff doubles from retryBackoffMin to retryBackoffMax.
+func retryBackoff(fails int) time.Duration {
+	doublings := min(max(fails-1, 0), retryDoublingsMax)
+	return min(retryBackoffMin<<doublings, retryBackoffMax)
+}
+
+// checkTopic reports whether topic exists with the configured number of
+// partitions. The error wraps click.ErrUnavailable when no broker answers and
+// click.ErrNotFound when there is no such topic.
+func checkTopic(ctx context.Context, client *kgo.Client, topic string, partitions int32) error {
+	details, err := kadm.NewClient(client).ListTopics(ctx, topic)
+	if err != nil {
+		return fmt.Errorf("look at topic %s: %w: %w", topic, click.ErrUnavailable, err)
+	}
+	found := details[topic]
+	switch {
+	case errors.Is(found.Err, kerr.UnknownTopicOrPartition):
+		return fmt.Errorf("topic %s does not exist; run setup first: %w", topic, click.ErrNotFound)
+	case found.Err != nil:
+		return fmt.Errorf("look at topic %s: %w", topic, found.Err)
+	case len(found.Partitions) != int(partitions):
+		return fmt.Errorf("topic %s has %d partitions but %sPARTITIONS is %d; set it to what the topic has",
+			topic, len(found.Partitions), config.Prefix, partitions)
+	}
+	return nil
+}

@@ -1,0 +1,141 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"clickledger/internal/click"
+	"clickledger/internal/config"
+)
+
+const (
+	// producerLinger is measured: none at all costs the broker ten times the
+	// CPU per click and a far worse p99.
+	producerLinger = 2 * time.Millisecond
+	// bufferedRecordsMax is about three seconds of one gateway's peak. Beyond
+	// it clicks are refused at once instead of queueing behind an outage.
+	bufferedRecordsMax = 50_000
+	// produceRequestTimeout is how long a broker may wait for its replicas.
+	produceRequestTimeout = 5 * time.Second
+)
+
+// Producer puts clicks into the stream. It is safe for concurrent use.
+type Producer struct {
+	client     *kgo.Client
+	topic      string
+	partitions int32
+	timeout    time.Duration
+	clock      brokerClock
+}
+
+// NewProducer makes a producer for the clicks topic of c. It does not wait for
+// Kafka: see CheckTopic.
+//
+// Every record is acknowledged by all in-sync replicas and, within one run of
+// this program, written once however often the client has to repeat it.
+func NewProducer(c config.Config) (*Producer, error) {
+	client, err := kgo.NewClient(append(commonOptions(c),
+		kgo.RequiredAcks(kgo.AllISRAcks()),
+		kgo.ProducerLinger(producerLinger),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.MaxBufferedRecords(bufferedRecordsMax),
+		kgo.ProduceRequestTimeout(produceRequestTimeout),
+		// What was never sent is given up when nobody waits for it any more.
+		// What may have been sent stays and lands when Kafka is back: giving it
+		// up would leave a gap in the sequence numbers.
+		kgo.RecordDeliveryTimeout(c.ProduceTimeout),
+		// Ids are random: compressing a few dozen records saves little.
+		kgo.ProducerBatchCompression(kgo.NoCompression()),
+	)...)
+	if err != nil {
+		return nil, fmt.Errorf("make kafka producer for %v: %w", c.KafkaBrokers, err)
+	}
+	return &Producer{client: client, topic: c.ClicksTopic(), partitions: c.Partitions, timeout: c.ProduceTimeout}, nil
+}
+
+// delivery is the fate of one record. It outlives a caller that stopped waiting.
+type delivery struct {
+	record kgo.Record
+	err    error
+	acked  time.Time
+	done   chan struct{}
+}
+
+func (d *delivery) finish(_ *kgo.Record, err error) {
+	d.err, d.acked = err, time.Now()
+	close(d.done)
+}
+
+// Produce puts c into the partition that its ad, impression and fan-out name,
+// and waits until it is durable: at most the configured produce timeout, or
+// until ctx ends.
+//
+// It returns where the click stands and when the broker appended it, by the
+// broker's clock (as BrokerOffset knows it: exact to some tens of
+// milliseconds). An error wraps click.ErrUnavailable when Kafka did not
+// acknowledge in time. The click may land nevertheless; that is a copy the
+// ingester drops, should the person click again.
+func (p *Producer) Produce(ctx context.Context, c click.Click, fanOut uint8) (click.Position, time.Time, error) {
+	value, err := encodeRecord(&c)
+	if err != nil {
+		return click.Position{}, time.Time{}, err
+	}
+	sent := time.Now()
+	d := &delivery{done: make(chan struct{}), record: kgo.Record{
+		Topic:     p.topic,
+		Partition: click.Partition(c.AdID, c.Impression, fanOut, p.partitions),
+		Value:     value,
+		Timestamp: sent,
+	}}
+	// Not the caller's context: a browser that hangs up must not take back a
+	// click that is on its way.
+	p.client.TryProduce(context.Background(), &d.record, d.finish)
+
+	timer := time.NewTimer(p.timeout)
+	defer timer.Stop()
+	select {
+	case <-d.done:
+	case <-timer.C:
+		return click.Position{}, time.Time{}, fmt.Errorf("produce click: no ack within %v: %w", p.timeout, click.ErrUnavailable)
+	case <-ctx.Done():
+		return click.Position{}, time.Time{}, fmt.Errorf("produce click: %w", ctx.Err())
+	}
+	if d.err != nil {
+		return click.Position{}, time.Time{}, fmt.Errorf("produce click: %w: %w", click.ErrUnavailable, d.err)
+	}
+	p.clock.acked(p, d.record.Partition, d.record.Offset, sent)
+	position := click.Position{Partition: d.record.Partition, Offset: d.record.Offset}
+	return position, d.acked.Add(p.clock.offset()), nil
+}
+
+// BrokerOffset is how far the broker's clock is ahead of this machine's; 0
+// until the first measurement, which follows the first acknowledged click.
+func (p *Producer) BrokerOffset() time.Duration { return p.clock.offset() }
+
+// CheckTopic reports whether the clicks topic exists with the configured
+// partitions. The error wraps click.ErrUnavailable when no broker answers and
+// click.ErrNotFound when there is no such topic; else it is a plain sentence
+// that says what to set.
+func (p *Producer) CheckTopic(ctx context.Context) error {
+	return checkTopic(ctx, p.client, p.topic, p.partitions)
+}
+
+// Ping reports whether a broker answers. The error wraps click.ErrUnavailable.
+func (p *Producer) Ping(ctx context.Context) error {
+	if err := p.client.Ping(ctx); err != nil {
+		return fmt.Errorf("ping kafka: %w: %w", click.ErrUnavailable, err)
+	}
+	return nil
+}
+
+// Close sends what is buffered, until ctx ends, and closes the connections.
+func (p *Producer) Close(ctx context.Context) error {
+	defer p.client.Close()
+	if err := p.client.Flush(ctx); err != nil {
+		return fmt.Errorf("flush producer: %w", err)
+	}
+	return nil
+}
