@@ -110,11 +110,15 @@ func installOne(ctx context.Context, at folder, i install, progress progress) er
 	begun := time.Now()
 	task := progress.begin(i, into)
 	if err := i.fill(ctx, into); err != nil {
-		task.end(false, 0, time.Since(begun))
+		if ctx.Err() != nil {
+			task.end(givenUp, 0, time.Since(begun)) // because of another one, which says why
+			return ctx.Err()
+		}
+		task.end(failed, 0, time.Since(begun))
 		return fmt.Errorf("install %s: %w", i.name, plainDiskError(err, at))
 	}
 	if _, err := os.Stat(filepath.Join(into, i.proof)); err != nil {
-		task.end(false, 0, time.Since(begun))
+		task.end(failed, 0, time.Since(begun))
 		return fmt.Errorf("install %s: it ended without %s; run this again", i.name, i.proof)
 	}
 	size := sizeOf(into)
@@ -124,7 +128,7 @@ func installOne(ctx context.Context, at folder, i install, progress progress) er
 	if err := os.Rename(into, at.tool(i.folder)); err != nil {
 		return fmt.Errorf("install %s: %w", i.name, err)
 	}
-	task.end(true, size, time.Since(begun))
+	task.end(done, size, time.Since(begun))
 	return nil
 }
 

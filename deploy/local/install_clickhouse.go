@@ -34,7 +34,7 @@ func fetchClickHouse(ctx context.Context, into string) error {
 	if err != nil {
 		return err
 	}
-	_, err = runTool(ctx, into, nil, "npm", "pack", "--silent", name+"@"+clickhouseVersion, "--pack-destination", into)
+	_, err = runTool(ctx, into, nil, "npm", "pack", "--loglevel=error", name+"@"+clickhouseVersion, "--pack-destination", into)
 	if err != nil {
 		return fmt.Errorf("fetch %s: %w; check the network and npm's settings, then run this again", name, err)
 	}

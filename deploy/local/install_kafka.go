@@ -35,7 +35,7 @@ func fetchKafka(ctx context.Context, into string) error {
 	if err := os.WriteFile(pom, []byte(kafkaPom), 0o600); err != nil {
 		return fmt.Errorf("write pom: %w", err)
 	}
-	_, err := runTool(ctx, into, nil, "mvn", "-q", "-B", "-f", pom,
+	_, err := runTool(ctx, into, nil, "mvn", "-q", "-B", "-Dstyle.color=never", "-f", pom,
 		"org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies",
 		"-DoutputDirectory="+filepath.Join(into, "libs"), "-DincludeScope=runtime")
 	if err != nil {

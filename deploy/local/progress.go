@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -20,8 +21,17 @@ type progress interface {
 
 // task is one install being shown.
 type task interface {
-	end(ok bool, size int64, elapsed time.Duration)
+	end(how outcome, size int64, elapsed time.Duration)
 }
+
+// outcome is how an install ended.
+type outcome string
+
+const (
+	done    outcome = "done"
+	failed  outcome = "failed"
+	givenUp outcome = "given up"
+)
 
 func newProgress(out *os.File) progress {
 	if term.IsTerminal(int(out.Fd())) { //nolint:gosec // a file descriptor is small
@@ -34,26 +44,31 @@ func newProgress(out *os.File) progress {
 type bars struct{ container *mpb.Progress }
 
 func (b *bars) begin(i install, into string) task {
+	how := new(atomic.Pointer[outcome])
 	bar := b.container.AddSpinner(0,
 		mpb.PrependDecorators(decor.Name(fmt.Sprintf("%-11s", i.name)), decor.Name(fmt.Sprintf("%-36s", i.what))),
 		mpb.AppendDecorators(
 			decor.Any(func(s decor.Statistics) string {
 				if s.Aborted {
-					return "failed"
+					return string(*how.Load())
 				}
 				return fmt.Sprintf("%9s", humanize.Bytes(uint64(max(s.Current, sizeOf(into))))) //nolint:gosec // never negative
 			}),
 			decor.Elapsed(decor.ET_STYLE_GO, decor.WCSyncSpace),
 		))
-	return &barTask{bar: bar}
+	return &barTask{bar: bar, how: how}
 }
 
 func (b *bars) close() { b.container.Wait() }
 
-type barTask struct{ bar *mpb.Bar }
+type barTask struct {
+	bar *mpb.Bar
+	how *atomic.Pointer[outcome] // set before the bar is aborted
+}
 
-func (t *barTask) end(ok bool, size int64, _ time.Duration) {
-	if !ok {
+func (t *barTask) end(how outcome, size int64, _ time.Duration) {
+	t.how.Store(&how)
+	if how != done {
 		t.bar.Abort(false)
 		return
 	}
@@ -98,10 +113,10 @@ func (t *lineTask) goOn(into string) {
 	}
 }
 
-func (t *lineTask) end(ok bool, size int64, elapsed time.Duration) {
+func (t *lineTask) end(how outcome, size int64, elapsed time.Duration) {
 	close(t.over)
-	if !ok {
-		fmt.Fprintf(t.out, "        %-11s failed after %s\n", t.install.name, elapsed.Round(time.Second))
+	if how != done {
+		fmt.Fprintf(t.out, "        %-11s %s after %s\n", t.install.name, how, elapsed.Round(time.Second))
 		return
 	}
 	fmt.Fprintf(t.out, "        %-11s done: %s, %s\n", t.install.name, humanize.Bytes(uint64(size)), elapsed.Round(100*time.Millisecond)) //nolint:gosec // never negative

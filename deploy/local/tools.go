@@ -101,11 +101,20 @@ func tellingLine(output string) string {
 		lower := strings.ToLower(line)
 		for _, word := range []string{"no space left", "enospc", "npm error", "[error]", "e: ", "error:", "lookup ", "denied", "cannot"} {
 			if strings.Contains(lower, word) {
-				return strings.TrimSpace(line)
+				return shortened(strings.TrimSpace(line))
 			}
 		}
 	}
-	return lastLine(output)
+	return shortened(lastLine(output))
+}
+
+const toolLineMax = 400 // characters of a tool's own words inside a sentence of ours
+
+func shortened(line string) string {
+	if len(line) > toolLineMax {
+		return strings.ToValidUTF8(line[:toolLineMax], "") + "…"
+	}
+	return line
 }
 
 func lastLine(text string) string {
