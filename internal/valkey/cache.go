@@ -33,7 +33,7 @@ type Cache struct {
 	client  vk.Client
 	prefix  string
 	script  *vk.Lua
-	changed func(adIDs []int64)
+	changed atomic.Pointer[func(adIDs []int64)]
 	log     *slog.Logger
 	pending pendingAds
 
@@ -44,22 +44,14 @@ type Cache struct {
 	done chan struct{}
 }
 
-// OpenCache connects to the cache of c, or begins to try. It calls changed
-// with the ids of ads whose rows were written, by anybody, or with none when
-// invalidations may have been missed: then any ad may have changed. It does so
-// in one goroutine, changed must be quick.
-func OpenCache(c config.Config, log *slog.Logger, changed func(adIDs []int64)) (*Cache, error) {
-	ctx, stop := context.WithCancel(context.Background())
+// OpenCache connects to the cache of c. A server that is away is no error.
+func OpenCache(c config.Config, log *slog.Logger) (*Cache, error) {
 	cache := &Cache{
-		prefix:  c.KeyPrefix() + "ad:",
-		script:  vk.NewLuaScript(putScript),
-		changed: changed,
-		log:     log,
-		kick:    make(chan struct{}, 1),
-		stop:    stop,
-		done:    make(chan struct{}),
+		prefix: c.KeyPrefix() + "ad:",
+		script: vk.NewLuaScript(putScript),
+		log:    log,
+		kick:   make(chan struct{}, 1),
 	}
-	cache.lost.Store(true) // until the first ping has been answered
 	client, err := vk.NewClient(vk.ClientOption{
 		InitAddress:      []string{c.ValkeyCacheAddr},
 		Password:         c.ValkeyPassword,
@@ -75,12 +67,21 @@ func OpenCache(c config.Config, log *slog.Logger, changed func(adIDs []int64)) (
 		OnInvalidations:       cache.invalidated,
 	})
 	if client == nil {
-		stop()
 		return nil, fmt.Errorf("open catalogue cache at %s: %w", c.ValkeyCacheAddr, err)
 	}
 	cache.client = client
-	go cache.watch(ctx)
 	return cache, nil
+}
+
+// Watch begins to call changed with the ids of ads whose rows were written, by
+// anybody, or with none when invalidations may have been missed: then any ad
+// may have changed. changed must be quick: answers wait behind it. Call it once.
+func (c *Cache) Watch(changed func(adIDs []int64)) {
+	c.changed.Store(&changed)
+	c.lost.Store(true) // what was pushed before now was not heard
+	ctx, stop := context.WithCancel(context.Background())
+	c.stop, c.done = stop, make(chan struct{})
+	go c.watch(ctx)
 }
 
 // Get is the cached row of an ad; click.ErrNotFound when it is not cached,
@@ -146,8 +147,10 @@ func (c *Cache) Ping(ctx context.Context) error {
 
 // Close ends the connection and the watch over it.
 func (c *Cache) Close() {
-	c.stop()
-	<-c.done
+	if c.stop != nil {
+		c.stop()
+		<-c.done
+	}
 	c.client.Close()
 }
 
@@ -156,6 +159,10 @@ func (c *Cache) key(adID int64) string { return c.prefix + strconv.FormatInt(adI
 // invalidated hears what Valkey pushes: keys that were written, evicted or
 // expired, or nil after a flush and when the connection ends.
 func (c *Cache) invalidated(keys []vk.ValkeyMessage) {
+	changed := c.changed.Load()
+	if changed == nil {
+		return
+	}
 	if keys == nil {
 		c.lost.Store(true)
 		select {
@@ -175,7 +182,7 @@ func (c *Cache) invalidated(keys []vk.ValkeyMessage) {
 		}
 	}
 	if len(ids) > 0 {
-		c.changed(ids)
+		(*changed)(ids)
 	}
 }
 
@@ -216,6 +223,6 @@ func (c *Cache) check(ctx context.Context) {
 	}
 	// The rows first: what is told to be changed is then looked up anew.
 	if c.lost.Swap(false) {
-		c.changed(nil)
+		(*c.changed.Load())(nil)
 	}
 }

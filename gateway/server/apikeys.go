@@ -1,0 +1,121 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"clickledger/internal/click"
+	v1 "clickledger/proto/gen/clickledger/v1"
+)
+
+// CreateApiKey makes a key of any role for an admin, of its own for an
+// advertiser. The key is shown in this answer only.
+func (s *catalogService) CreateApiKey(ctx context.Context, in *v1.CreateApiKeyRequest) (*v1.CreateApiKeyResponse, error) {
+	role, err := roleFromProto(in.GetRole())
+	if err != nil {
+		return nil, err
+	}
+	if err := s.mayCreateKey(ctx, role, in.GetAdvertiserId()); err != nil {
+		return nil, err
+	}
+	shown, key, err := newKey(role, in.GetAdvertiserId(), in.GetName(), s.now())
+	if err != nil {
+		return nil, err
+	}
+	if in.GetExpireTime() != nil {
+		if key.ExpiresAt, err = expiry(in.GetExpireTime().AsTime()); err != nil {
+			return nil, err
+		}
+	}
+	if key.Version, err = s.store.CatalogueVersion(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.store.InsertAPIKey(ctx, key); err != nil {
+		return nil, err
+	}
+	return &v1.CreateApiKeyResponse{ApiKey: shown, KeyId: key.ID}, nil
+}
+
+// expiry is a key's end as the store can hold it.
+func expiry(t time.Time) (time.Time, error) {
+	if t.Year() > 2200 {
+		return time.Time{}, invalid("expire_time is after the year 2200: leave it away for a key without an end")
+	}
+	return t.UTC().Truncate(time.Millisecond), nil
+}
+
+func (s *catalogService) mayCreateKey(ctx context.Context, role click.Role, advertiserID int64) error {
+	if role != click.RoleAdvertiser {
+		if err := requireAdmin(ctx); err != nil {
+			return err
+		}
+		if advertiserID != 0 {
+			return invalid("advertiser_id is only for the role ADVERTISER")
+		}
+		return nil
+	}
+	if err := requireAdvertiser(ctx, advertiserID); err != nil {
+		return err
+	}
+	if advertiserID == 0 {
+		return invalid("the role ADVERTISER needs an advertiser_id")
+	}
+	return s.requireExists(ctx, advertiserID)
+}
+
+// ListApiKeys reads one page of keys, revoked ones too.
+func (s *catalogService) ListApiKeys(ctx context.Context, in *v1.ListApiKeysRequest) (*v1.ListApiKeysResponse, error) {
+	if err := requireAdvertiser(ctx, in.GetAdvertiserId()); err != nil {
+		return nil, err
+	}
+	after, err := parsePageToken(in.GetPageToken())
+	if err != nil {
+		return nil, err
+	}
+	size := pageSize(in.GetPageSize())
+	keys, err := s.store.APIKeys(ctx, in.GetAdvertiserId(), after, size+1)
+	if err != nil {
+		return nil, err
+	}
+	out := &v1.ListApiKeysResponse{}
+	if len(keys) > size {
+		keys = keys[:size]
+		out.NextPageToken = pageToken(keys[size-1].ID)
+	}
+	for _, key := range keys {
+		out.ApiKeys = append(out.ApiKeys, keyToProto(key))
+	}
+	return out, nil
+}
+
+// RevokeApiKey ends a key: here at once, at other gateways within five seconds.
+func (s *catalogService) RevokeApiKey(ctx context.Context, in *v1.RevokeApiKeyRequest) (*v1.RevokeApiKeyResponse, error) {
+	p := principalOf(ctx)
+	if p.Role != click.RoleAdmin && p.Role != click.RoleAdvertiser {
+		return nil, forbidden()
+	}
+	key, err := s.store.APIKey(ctx, in.GetKeyId())
+	if errors.Is(err, click.ErrNotFound) {
+		return nil, notFound(errNoSuchKey)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if p.Role == click.RoleAdvertiser && key.AdvertiserID != p.AdvertiserID {
+		return nil, notFound(errNoSuchKey)
+	}
+	if key.RevokedAt.IsZero() {
+		version, err := s.store.CatalogueVersion(ctx)
+		if err != nil {
+			return nil, err
+		}
+		key.RevokedAt = s.now().UTC().Truncate(time.Millisecond)
+		key.Version = max(version, key.Version+1)
+		if err := s.store.InsertAPIKey(ctx, key); err != nil {
+			return nil, err
+		}
+	}
+	s.keys.Forget(key.ID)
+	return &v1.RevokeApiKeyResponse{ApiKey: keyToProto(key)}, nil
+}

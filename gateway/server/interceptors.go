@@ -1,0 +1,118 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"path"
+	"time"
+
+	"connectrpc.com/connect"
+
+	"clickledger/internal/click"
+)
+
+// callTimeout bounds every API call; a client may ask for less.
+const callTimeout = 20 * time.Second
+
+// callKey carries the call in its context.
+type callKey struct{}
+
+// call is what is known of one API call while it runs.
+type call struct{ principal Principal }
+
+// principalOf is who makes the call of ctx. Methods that need nobody have the
+// zero Principal, which may do nothing.
+func principalOf(ctx context.Context) Principal {
+	if c, ok := ctx.Value(callKey{}).(*call); ok {
+		return c.principal
+	}
+	return Principal{}
+}
+
+// observe bounds, times, translates and logs each call: the outermost.
+func observe(log *slog.Logger, metrics *Metrics) connect.UnaryInterceptorFunc {
+	return func(next connect.UnaryFunc) connect.UnaryFunc {
+		return func(ctx context.Context, request connect.AnyRequest) (connect.AnyResponse, error) {
+			began := time.Now()
+			ctx, cancel := context.WithTimeout(ctx, callTimeout)
+			defer cancel()
+			this := &call{}
+			response, err := next(context.WithValue(ctx, callKey{}, this), request)
+			err = translate(err)
+			method, code, took := path.Base(request.Spec().Procedure), codeOf(err), time.Since(began)
+			metrics.callTime.WithLabelValues(method, code).Observe(took.Seconds())
+			logCall(ctx, log, this.principal, method, code, took, err)
+			return response, err
+		}
+	}
+}
+
+func logCall(ctx context.Context, log *slog.Logger, p Principal, method, code string, took time.Duration, err error) {
+	level, attributes := slog.LevelInfo, []slog.Attr{
+		slog.String("method", method), slog.String("code", code),
+		slog.Float64("ms", float64(took.Microseconds())/1000),
+		slog.String("role", string(p.Role)), slog.Int64("key_id", p.KeyID),
+	}
+	if p.Role == "" {
+		level = slog.LevelDebug // anybody can make these; the metrics count them
+	}
+	if text := cause(err); text != "" {
+		level, attributes = slog.LevelError, append(attributes, slog.String("error", text))
+	}
+	log.LogAttrs(ctx, level, "call", attributes...)
+}
+
+func codeOf(err error) string {
+	if err == nil {
+		return "ok"
+	}
+	return connect.CodeOf(err).String()
+}
+
+// authenticate finds out who calls and lets nobody unknown pass.
+func authenticate(keys *Keys) connect.UnaryInterceptorFunc {
+	return func(next connect.UnaryFunc) connect.UnaryFunc {
+		return func(ctx context.Context, request connect.AnyRequest) (connect.AnyResponse, error) {
+			principal, err := keys.Authenticate(ctx, request.Header().Get("Authorization"))
+			switch {
+			case errors.Is(err, errKeyGuessing):
+				return nil, connect.NewError(connect.CodeResourceExhausted, err)
+			case errors.Is(err, errKeyMissing), errors.Is(err, errKeyInvalid):
+				return nil, connect.NewError(connect.CodeUnauthenticated, err)
+			case err != nil:
+				return nil, err
+			}
+			if this, ok := ctx.Value(callKey{}).(*call); ok {
+				this.principal = principal
+			}
+			return next(ctx, request)
+		}
+	}
+}
+
+// What each may do. An advertiser's own is decided without a look-up, so the
+// answer cannot depend on what exists.
+
+func requireAdmin(ctx context.Context) error {
+	if principalOf(ctx).Role != click.RoleAdmin {
+		return forbidden()
+	}
+	return nil
+}
+
+func requireAdvertiser(ctx context.Context, advertiserID int64) error {
+	switch p := principalOf(ctx); p.Role {
+	case click.RoleAdmin:
+		return nil
+	case click.RoleAdvertiser:
+		if p.AdvertiserID == advertiserID {
+			return nil
+		}
+		return forbidden()
+	case click.RolePublisher:
+		return forbidden()
+	default:
+		return forbidden()
+	}
+}

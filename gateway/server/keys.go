@@ -1,0 +1,197 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+	"golang.org/x/sync/singleflight"
+	"golang.org/x/time/rate"
+
+	"clickledger/internal/click"
+)
+
+// An API key as it is shown: clk_ID_SECRET, the key's id in decimal and 32
+// random bytes in base64url. Stored is its SHA-256: the secret is as random as
+// a hash, so it needs no slow one.
+const (
+	keyPrefix      = "clk_"
+	keySecretBytes = 32
+	keyCharsMax    = 4 + 20 + 1 + 43
+
+	keyConfirmInterval  = 5 * time.Second
+	keyUnconfirmedMax   = 10 * time.Minute
+	keyLoadTimeout      = 2 * time.Second
+	keyRetryAfter       = time.Second
+	keysKnownMax        = 100_000
+	keyLookUpsPerSecond = 500 // of ids never seen: what a guesser can make the store do
+)
+
+var (
+	errKeyMissing  = errors.New("an API key is needed: send the header Authorization: Bearer KEY")
+	errKeyInvalid  = errors.New("the API key is not valid")
+	errKeyGuessing = errors.New("too many unknown API keys are being tried: try again in a moment")
+)
+
+// keyReader is the store of keys.
+type keyReader interface {
+	APIKey(ctx context.Context, keyID int64) (click.APIKey, error)
+}
+
+// Principal is who calls.
+type Principal struct {
+	Role         click.Role
+	AdvertiserID int64 // 0 unless Role is RoleAdvertiser
+	KeyID        int64 // 0: the operator's key of the configuration
+}
+
+// Keys tells who the holder of an API key is. What the store said of a key is
+// believed for five seconds, and for ten minutes while the store is away. It
+// is safe for concurrent use.
+type Keys struct {
+	admin   [32]byte
+	store   keyReader
+	now     func() time.Time
+	known   *otter.Cache[int64, *knownKey]
+	loads   singleflight.Group
+	lookUps *rate.Limiter
+}
+
+type knownKey struct {
+	key       click.APIKey
+	missing   bool
+	confirmed time.Time
+	askAgain  time.Time
+}
+
+// NewKeys makes the look-up of keys over the store; adminKey is the operator's.
+func NewKeys(adminKey string, store keyReader) (*Keys, error) {
+	if adminKey == "" || store == nil {
+		return nil, errors.New("keys need the admin key and a store")
+	}
+	known, err := otter.New(&otter.Options[int64, *knownKey]{
+		MaximumSize:      keysKnownMax,
+		ExpiryCalculator: otter.ExpiryWriting[int64, *knownKey](keyUnconfirmedMax),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make the cache of keys: %w", err)
+	}
+	return &Keys{
+		admin: sha256.Sum256([]byte(adminKey)), store: store, now: time.Now, known: known,
+		lookUps: rate.NewLimiter(keyLookUpsPerSecond, keyLookUpsPerSecond),
+	}, nil
+}
+
+// Authenticate reads the value of an Authorization header. Its errors are
+// errKeyMissing, errKeyInvalid, errKeyGuessing, or wrap click.ErrUnavailable
+// when a key could not be confirmed.
+func (k *Keys) Authenticate(ctx context.Context, header string) (Principal, error) {
+	scheme, shown, ok := strings.Cut(header, " ")
+	shown = strings.TrimSpace(shown)
+	if !ok || !strings.EqualFold(scheme, "Bearer") || shown == "" {
+		return Principal{}, errKeyMissing
+	}
+	hash := sha256.Sum256([]byte(shown))
+	if subtle.ConstantTimeCompare(hash[:], k.admin[:]) == 1 {
+		return Principal{Role: click.RoleAdmin}, nil
+	}
+	id, ok := keyID(shown)
+	if !ok {
+		return Principal{}, errKeyInvalid
+	}
+	known, err := k.confirmed(ctx, id)
+	if err != nil {
+		return Principal{}, err
+	}
+	if known.missing || subtle.ConstantTimeCompare(hash[:], known.key.Hash[:]) != 1 || !known.key.Usable(k.now()) {
+		return Principal{}, errKeyInvalid // one answer for all: it says nothing about the key
+	}
+	return Principal{Role: known.key.Role, AdvertiserID: known.key.AdvertiserID, KeyID: id}, nil
+}
+
+// Forget makes the next use of a key ask the store: after it was changed here.
+func (k *Keys) Forget(keyID int64) { k.known.Invalidate(keyID) }
+
+func (k *Keys) confirmed(ctx context.Context, id int64) (*knownKey, error) {
+	now := k.now()
+	known, ok := k.known.GetIfPresent(id)
+	if ok && now.Before(known.askAgain) {
+		return known, nil
+	}
+	if !ok && !k.lookUps.AllowN(now, 1) {
+		return nil, errKeyGuessing
+	}
+	loading := k.loads.DoChan(strconv.FormatInt(id, 10), func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keyLoadTimeout)
+		defer cancel()
+		return k.load(ctx, id)
+	})
+	var err error
+	select {
+	case result := <-loading:
+		if result.Err == nil {
+			return result.Val.(*knownKey), nil
+		}
+		err = result.Err
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	if !ok || known.missing || now.Sub(known.confirmed) >= keyUnconfirmedMax {
+		return nil, fmt.Errorf("confirm API key: %w: %w", click.ErrUnavailable, err)
+	}
+	again := *known
+	again.askAgain = now.Add(keyRetryAfter)
+	k.known.Set(id, &again)
+	return known, nil
+}
+
+func (k *Keys) load(ctx context.Context, id int64) (*knownKey, error) {
+	now := k.now() // before asking: what is heard is at least as old as this
+	key, err := k.store.APIKey(ctx, id)
+	missing := errors.Is(err, click.ErrNotFound)
+	if err != nil && !missing {
+		return nil, err
+	}
+	known := &knownKey{key: key, missing: missing, confirmed: now, askAgain: now.Add(keyConfirmInterval)}
+	k.known.Set(id, known)
+	return known, nil
+}
+
+// keyID is the id in a key as it is shown.
+func keyID(shown string) (int64, bool) {
+	rest, ok := strings.CutPrefix(shown, keyPrefix)
+	if !ok || len(shown) > keyCharsMax {
+		return 0, false
+	}
+	digits, secret, ok := strings.Cut(rest, "_")
+	if !ok || len(secret) != base64.RawURLEncoding.EncodedLen(keySecretBytes) {
+		return 0, false
+	}
+	id, err := strconv.ParseInt(digits, 10, 64)
+	return id, err == nil && id > 0
+}
+
+// newKey draws an API key: the text to show once, and what is stored of it.
+func newKey(role click.Role, advertiserID int64, name string, now time.Time) (string, click.APIKey, error) {
+	id, err := newID()
+	if err != nil {
+		return "", click.APIKey{}, err
+	}
+	var secret [keySecretBytes]byte
+	if _, err := rand.Read(secret[:]); err != nil {
+		return "", click.APIKey{}, fmt.Errorf("draw an API key: %w", err)
+	}
+	shown := keyPrefix + strconv.FormatInt(id, 10) + "_" + base64.RawURLEncoding.EncodeToString(secret[:])
+	return shown, click.APIKey{
+		ID: id, Hash: sha256.Sum256([]byte(shown)), Role: role,
+		AdvertiserID: advertiserID, Name: name, CreatedAt: now.UTC().Truncate(time.Millisecond),
+	}, nil
+}

@@ -1,0 +1,151 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"clickledger/internal/click"
+	v1 "clickledger/proto/gen/clickledger/v1"
+)
+
+const (
+	statusPartTimeout = 2 * time.Second
+	sealDelayMax      = 3 * time.Minute
+	watermarkDelayMax = 2 * time.Minute
+	watermarkStepMax  = 64 * time.Minute // further back it is not searched
+)
+
+// Pinger tells whether a server answers.
+type Pinger interface {
+	Ping(ctx context.Context) error
+}
+
+// PartitionLag is what is not stored yet of one partition, in offsets.
+type PartitionLag struct {
+	Partition      int32
+	Committed, End int64
+}
+
+// streamStatus is what Kafka knows of the ingester.
+type streamStatus interface {
+	Progress(ctx context.Context, notBefore time.Time) (topicID string, partitions []click.PartitionProgress, err error)
+	Lag(ctx context.Context) ([]PartitionLag, error)
+}
+
+// sealStatus is how far figures are final.
+type sealStatus interface {
+	SealedThrough(ctx context.Context) (time.Time, error)
+}
+
+// operationsService answers OperationsService.
+type operationsService struct {
+	namespace  string
+	lateness   time.Duration
+	stream     streamStatus
+	seals      sealStatus
+	kafka      Pinger
+	clickhouse Pinger
+	cache      Pinger
+	now        func() time.Time
+}
+
+// GetStatus asks every part at once. A part that does not answer is listed as
+// degraded and what it would have told is left out.
+func (s *operationsService) GetStatus(ctx context.Context, _ *v1.GetStatusRequest) (*v1.GetStatusResponse, error) {
+	if err := requireAdmin(ctx); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, statusPartTimeout)
+	defer cancel()
+	out := &v1.GetStatusResponse{Namespace: s.namespace}
+	var mu sync.Mutex
+	degraded := map[string]string{}
+	report := func(part, sentence string) {
+		mu.Lock()
+		defer mu.Unlock()
+		degraded[part] = sentence
+	}
+	var wait sync.WaitGroup
+	wait.Go(func() { s.ping(ctx, s.kafka, "kafka", "Kafka does not answer: clicks are answered 503.", report) })
+	wait.Go(func() {
+		s.ping(ctx, s.clickhouse, "clickhouse", "ClickHouse does not answer: no reports, no new ads; clicks on known ads go on.", report)
+	})
+	wait.Go(func() {
+		s.ping(ctx, s.cache, "cache", "The catalogue cache does not answer: changed ads take up to 10 minutes at other gateways.", report)
+	})
+	wait.Go(func() { s.sealed(ctx, out, report) })
+	wait.Go(func() { s.lag(ctx, out) })
+	wait.Go(func() { s.watermark(ctx, out, report) })
+	wait.Wait()
+	for _, part := range []string{"kafka", "clickhouse", "cache", "ingester", "flush"} {
+		if sentence, ok := degraded[part]; ok {
+			out.DegradedModes = append(out.DegradedModes, &v1.DegradedMode{Part: part, Message: sentence})
+		}
+	}
+	return out, nil
+}
+
+func (s *operationsService) ping(ctx context.Context, p Pinger, part, sentence string, report func(part, sentence string)) {
+	if err := p.Ping(ctx); err != nil {
+		report(part, sentence)
+	}
+}
+
+func (s *operationsService) sealed(ctx context.Context, out *v1.GetStatusResponse, report func(part, sentence string)) {
+	through, err := s.seals.SealedThrough(ctx)
+	switch {
+	case err != nil:
+		report("flush", "How far figures are final cannot be read.")
+		return
+	case through.IsZero():
+		report("flush", "The ledger has no start yet: setup has not run.")
+		return
+	}
+	delay := s.now().Sub(through)
+	out.SealedThrough, out.SealDelay = timeToProto(through), durationpb.New(delay)
+	if delay > sealDelayMax {
+		report("flush", fmt.Sprintf("Figures are final only up to %v ago: flushes are behind.", delay.Round(time.Second)))
+	}
+}
+
+func (s *operationsService) lag(ctx context.Context, out *v1.GetStatusResponse) {
+	partitions, err := s.stream.Lag(ctx)
+	if err != nil {
+		return // Kafka's ping and the watermark tell of it
+	}
+	for _, p := range partitions {
+		lag := max(p.End-p.Committed, 0)
+		out.Lag += lag
+		out.Partitions = append(out.Partitions, &v1.PartitionStatus{
+			Partition: p.Partition, CommittedOffset: p.Committed, EndOffset: p.End, Lag: lag,
+		})
+	}
+}
+
+// watermark is the newest whole minute for which a seal would be allowed: the
+// clock is past it by the allowed lateness, and so is what the ingester has
+// committed. Behind the newest it searches in doubling steps: while the
+// ingester is far behind, the watermark is told that much coarser.
+func (s *operationsService) watermark(ctx context.Context, out *v1.GetStatusResponse, report func(part, sentence string)) {
+	newest := click.WindowOf(s.now().Add(-s.lateness)).Start()
+	for step := time.Duration(0); step <= watermarkStepMax; step = max(2*step, time.Minute) {
+		minute := newest.Add(-step)
+		_, partitions, err := s.stream.Progress(ctx, minute.Add(s.lateness))
+		if err != nil {
+			report("ingester", "How far clicks are stored cannot be read.")
+			return
+		}
+		if click.Sealable(partitions) {
+			out.Watermark = timeToProto(minute)
+			if step > watermarkDelayMax {
+				report("ingester", fmt.Sprintf("Clicks are stored only up to %v ago: the ingester is behind.", step))
+			}
+			return
+		}
+	}
+	report("ingester", fmt.Sprintf("Clicks are not stored since more than %v: the ingester stands still or is far behind.", watermarkStepMax))
+}

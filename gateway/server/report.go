@@ -1,0 +1,183 @@
+package server
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"clickledger/internal/click"
+	v1 "clickledger/proto/gen/clickledger/v1"
+)
+
+// Figures is what a store answers of the clicks of one advertiser: the sums of
+// the points that have any.
+type Figures struct {
+	Sealed   []Figure // from sealed minutes
+	Fresh    []Figure // counted from clicks that are not sealed yet
+	Restated []Figure // points with a figure that was corrected; no clicks in them
+}
+
+// Figure is the clicks of one point of one series; AdID is 0 for a sum.
+type Figure struct {
+	AdID   int64
+	Start  time.Time
+	Clicks uint64
+}
+
+// FiguresQuery asks for figures. Everything before SealedThrough is read as
+// sealed, the rest is counted.
+type FiguresQuery struct {
+	AdvertiserID  int64
+	AdIDs         []int64 // none: all
+	ByAd          bool
+	From, To      time.Time
+	Starts        []time.Time // of the points; none: every minute
+	SealedThrough time.Time
+	FiguresMax    int // of each kind; more are cut off
+}
+
+// reportStore is where figures are read.
+type reportStore interface {
+	SealedThrough(ctx context.Context) (time.Time, error)
+	OwnsAds(ctx context.Context, advertiserID int64, adIDs []int64) (bool, error)
+	AdvertiserExists(ctx context.Context, advertiserID int64) (bool, error)
+	Figures(ctx context.Context, q FiguresQuery) (Figures, error)
+}
+
+// reportService answers ReportService.
+type reportService struct {
+	store reportStore
+	now   func() time.Time
+}
+
+// QueryClicks reads figures. What is sealed is read once, first, and used
+// throughout, so that every minute is in the answer exactly once.
+func (s *reportService) QueryClicks(ctx context.Context, in *v1.QueryClicksRequest) (*v1.QueryClicksResponse, error) {
+	if err := requireAdvertiser(ctx, in.GetAdvertiserId()); err != nil {
+		return nil, err
+	}
+	asked, err := readRange(in, s.now())
+	if err != nil {
+		return nil, err
+	}
+	if err := s.requireOwn(ctx, in); err != nil {
+		return nil, err
+	}
+	sealed, err := s.store.SealedThrough(ctx)
+	if err != nil {
+		return nil, err
+	}
+	query := FiguresQuery{
+		AdvertiserID: in.GetAdvertiserId(), AdIDs: in.GetAdIds(), ByAd: in.GetGroupByAd(),
+		From: asked.from, To: asked.to, SealedThrough: sealed, FiguresMax: pointsMax + 1,
+	}
+	if asked.granularity != v1.Granularity_GRANULARITY_MINUTE {
+		query.Starts = asked.starts
+	}
+	figures, err := s.store.Figures(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	return answer(asked, query, figures)
+}
+
+func (s *reportService) requireOwn(ctx context.Context, in *v1.QueryClicksRequest) error {
+	if len(in.GetAdIds()) == 0 {
+		exists, err := s.store.AdvertiserExists(ctx, in.GetAdvertiserId())
+		if err == nil && !exists {
+			err = notFound(errNoSuchAdvertiser)
+		}
+		return err
+	}
+	owned, err := s.store.OwnsAds(ctx, in.GetAdvertiserId(), in.GetAdIds())
+	if err == nil && !owned {
+		err = notFound(errNoSuchAd)
+	}
+	return err
+}
+
+// answer lays the figures over the points asked for.
+func answer(asked reportRange, q FiguresQuery, figures Figures) (*v1.QueryClicksResponse, error) {
+	series := seriesOf(q, figures)
+	if err := checkPoints(len(asked.starts) * len(series)); err != nil {
+		return nil, err
+	}
+	grid := newGrid(asked, series)
+	for _, f := range slices.Concat(figures.Sealed, figures.Fresh) {
+		grid.point(f.AdID, f.Start).clicks += f.Clicks
+	}
+	for _, f := range figures.Restated {
+		point := grid.point(f.AdID, f.Start)
+		point.state = click.Worst(point.state, click.Restated)
+	}
+	out := &v1.QueryClicksResponse{
+		SealedThrough: timeToProto(q.SealedThrough),
+		Points:        make([]*v1.Point, 0, len(asked.starts)*len(series)),
+	}
+	for s, adID := range series {
+		for i, start := range asked.starts {
+			point := grid.points[s*len(asked.starts)+i]
+			if asked.end(i).After(q.SealedThrough) {
+				point.state = click.Provisional
+			}
+			out.TotalClicks += int64(point.clicks)
+			out.Points = append(out.Points, pointToProto(q.ByAd, adID, start, point))
+		}
+	}
+	return out, nil
+}
+
+func pointToProto(byAd bool, adID int64, start time.Time, p gridPoint) *v1.Point {
+	out := &v1.Point{StartTime: timeToProto(start), Clicks: int64(p.clicks), State: stateToProto(p.state)}
+	if byAd {
+		out.AdId = &adID
+	}
+	return out
+}
+
+// seriesOf are the ads to answer, ascending: those asked for, else those that
+// have figures; or the one series of the sum.
+func seriesOf(q FiguresQuery, figures Figures) []int64 {
+	if !q.ByAd {
+		return []int64{0}
+	}
+	series := slices.Clone(q.AdIDs)
+	if len(q.AdIDs) == 0 {
+		for _, f := range slices.Concat(figures.Sealed, figures.Fresh, figures.Restated) {
+			series = append(series, f.AdID)
+		}
+	}
+	slices.Sort(series)
+	return slices.Compact(series)
+}
+
+// grid is the points of all series, zero and final until figures are laid over.
+type grid struct {
+	asked  reportRange
+	series []int64
+	points []gridPoint
+}
+
+type gridPoint struct {
+	clicks uint64
+	state  click.State
+}
+
+func newGrid(asked reportRange, series []int64) *grid {
+	g := &grid{asked: asked, series: series, points: make([]gridPoint, len(asked.starts)*len(series))}
+	for i := range g.points {
+		g.points[i].state = click.Final
+	}
+	return g
+}
+
+// point is the point a figure belongs to. The store looked starts up among
+// those asked for, so it is there; one that is not would be lost silently.
+func (g *grid) point(adID int64, start time.Time) *gridPoint {
+	s, okSeries := slices.BinarySearch(g.series, adID)
+	i, okStart := slices.BinarySearchFunc(g.asked.starts, start, time.Time.Compare)
+	if !okSeries || !okStart {
+		panic("a figure for a point that was not asked for")
+	}
+	return &g.points[s*len(g.asked.starts)+i]
+}
