@@ -25,6 +25,7 @@ const (
 type Store struct {
 	conn     driver.Conn
 	database string
+	sealed   sealedCursor
 }
 
 // Open connects to the database of c, which must exist (see Migrate). It does

@@ -1,0 +1,168 @@
+package clickhouse
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	ch "github.com/ClickHouse/clickhouse-go/v2"
+
+	"clickledger/internal/click"
+)
+
+const (
+	// flushQueryTimeout is below the timeout of the activity that waits for it,
+	// so that no query outlives its successor.
+	flushQueryTimeout = 60 * time.Second
+	flushMemoryBytes  = 4 << 30
+	flushSpillBytes   = 1 << 30
+)
+
+// inSnapshot is the clicks a flush reads, the same for each of its queries. An
+// array's element beyond its end is 0: a partition that was not checked is
+// left out. The offset is no key, so it is tested after FINAL chose the row.
+const inSnapshot = `minute = {minute:DateTime('UTC')} AND offset < {checked:Array(Int64)}[partition + 1]`
+
+// figures are the counts of a snapshot: one row per ad, and one per advertiser
+// whose ad_id is 0, because a column that is not grouped by reads as its zero.
+// FINAL leaves each impression of an ad once. Columns are named, not numbered:
+// positions in GROUP BY fail on the far side of a Distributed table.
+const figures = `FROM clicks FINAL WHERE ` + inSnapshot + `
+GROUP BY GROUPING SETS ((advertiser_id, ad_id), (advertiser_id))`
+
+// restateQuery compares all figures of a minute with what they are about to
+// become, both ways, and keeps those that differ. What this version wrote
+// already (an attempt that died half way) is what it becomes: no difference.
+const restateQuery = `
+INSERT INTO restatements (advertiser_id, ad_id, minute, replaced_version, at, before, after, reason)
+SELECT advertiser_id, ad_id, {minute:DateTime('UTC')}, max(replaced) AS replaced_version,
+       fromUnixTimestamp64Micro({version:Int64}, 'UTC'), sum(was) AS before, sum(becomes) AS after, {reason:String}
+FROM
+(
+    SELECT advertiser_id, ad_id, toUInt64(0) AS replaced, toUInt64(0) AS was, toUInt64(count()) AS becomes
+    ` + figures + `
+    UNION ALL
+    SELECT advertiser_id, ad_id, version AS replaced, clicks AS was, toUInt64(0) AS becomes
+    FROM clicks_per_minute FINAL
+    WHERE minute = {minute:DateTime('UTC')}
+)
+GROUP BY advertiser_id, ad_id
+HAVING before != after AND replaced_version < {version:UInt64}`
+
+const figuresQuery = `
+INSERT INTO clicks_per_minute (advertiser_id, ad_id, minute, clicks, version)
+SELECT advertiser_id, ad_id, {minute:DateTime('UTC')}, toUInt64(count()), {version:UInt64}
+` + figures
+
+// vanishedQuery writes zeros over figures that this version no longer has: all
+// that still stand with an older one.
+const vanishedQuery = `
+INSERT INTO clicks_per_minute (advertiser_id, ad_id, minute, clicks, version)
+SELECT advertiser_id, ad_id, minute, toUInt64(0), {version:UInt64}
+FROM clicks_per_minute FINAL
+WHERE minute = {minute:DateTime('UTC')} AND version < {version:UInt64} AND clicks > 0`
+
+// FlushVersion is the home server's time in microseconds. Read after the
+// offsets of a snapshot and before it is aggregated, it makes the flush with
+// the older data lose.
+func (s *Store) FlushVersion(ctx context.Context) (uint64, error) { return s.CatalogueVersion(ctx) }
+
+// AggregateWindow writes the figures of a snapshot and returns how many that
+// had been final it changed; only those of a window that was final before are
+// restated. The order is what a crash between two steps relies on: the
+// restatements first, so that they hold the figures as they were.
+//
+// The same snapshot again rewrites the same rows.
+func (s *Store) AggregateWindow(ctx context.Context, snapshot click.Snapshot, wasFinal bool, reason click.FlushReason) (restated uint64, err error) {
+	found, err := s.hasClicks(ctx, snapshot.Window)
+	if err != nil || !found {
+		return 0, err
+	}
+	ctx = s.flushContext(ctx, snapshot, reason)
+	if wasFinal {
+		if err := s.conn.Exec(ctx, restateQuery); err != nil {
+			return 0, fmt.Errorf("write restatements: %w", err)
+		}
+	}
+	if err := s.conn.Exec(ctx, figuresQuery); err != nil {
+		return 0, fmt.Errorf("write minute figures: %w", err)
+	}
+	if err := s.conn.Exec(ctx, vanishedQuery); err != nil {
+		return 0, fmt.Errorf("write zeros for vanished figures: %w", err)
+	}
+	if !wasFinal {
+		return 0, nil
+	}
+	err = s.conn.QueryRow(ctx, `SELECT count() FROM restatements FINAL
+		WHERE minute = {minute:DateTime('UTC')} AND at = fromUnixTimestamp64Micro({version:Int64}, 'UTC')`).Scan(&restated)
+	if err != nil {
+		return 0, readError("count restatements", err)
+	}
+	return restated, nil
+}
+
+// VerifyWindow counts what AggregateWindow wrote for a snapshot, and the
+// snapshot itself once more by its impressions.
+func (s *Store) VerifyWindow(ctx context.Context, snapshot click.Snapshot) (click.Tally, error) {
+	var tally click.Tally
+	found, err := s.hasClicks(ctx, snapshot.Window)
+	if err != nil || !found {
+		return tally, err
+	}
+	ctx = s.flushContext(ctx, snapshot, "")
+	err = s.conn.QueryRow(ctx, `SELECT sumIf(clicks, ad_id != 0), sumIf(clicks, ad_id = 0), count()
+		FROM clicks_per_minute FINAL
+		WHERE minute = {minute:DateTime('UTC')} AND version = {version:UInt64}`).Scan(&tally.Ads, &tally.Totals, &tally.Rows)
+	if err != nil {
+		return tally, readError("sum minute figures", err)
+	}
+	err = s.conn.QueryRow(ctx, "SELECT uniqExact(impression_id) FROM clicks FINAL WHERE "+inSnapshot).Scan(&tally.Distinct)
+	if err != nil {
+		return tally, readError("count impressions", err)
+	}
+	return tally, nil
+}
+
+// hasClicks reports whether anything was ever stored for w: an idle minute
+// costs one look at the small table of progress and no more.
+func (s *Store) hasClicks(ctx context.Context, w click.Window) (bool, error) {
+	var rows uint64
+	if err := s.conn.QueryRow(ctx, "SELECT count() FROM clicks_progress WHERE minute = ?", w.Start()).Scan(&rows); err != nil {
+		return false, readError("look for clicks of a window", err)
+	}
+	return rows > 0, nil
+}
+
+// flushContext names the query after its window and lets it replace the one of
+// an earlier attempt that may still run: at most one flush query of a window
+// runs at a time.
+func (s *Store) flushContext(ctx context.Context, snapshot click.Snapshot, reason click.FlushReason) context.Context {
+	parameters := snapshotParameters(snapshot)
+	parameters["reason"] = string(reason)
+	return ch.Context(ctx,
+		ch.WithQueryID("flush/"+s.database+"/"+snapshot.Window.String()),
+		ch.WithParameters(parameters),
+		ch.WithSettings(ch.Settings{
+			"replace_running_query":              1,
+			"max_execution_time":                 int(flushQueryTimeout.Seconds()),
+			"max_memory_usage":                   flushMemoryBytes,
+			"max_bytes_before_external_group_by": flushSpillBytes,
+			// Each shard aggregates and keeps its own advertisers.
+			"parallel_distributed_insert_select":          2,
+			"distributed_foreground_insert":               1,
+			"do_not_merge_across_partitions_select_final": 1,
+		}))
+}
+
+func snapshotParameters(snapshot click.Snapshot) ch.Parameters {
+	offsets := make([]string, len(snapshot.Checked))
+	for i, offset := range snapshot.Checked {
+		offsets[i] = fmt.Sprint(offset)
+	}
+	return ch.Parameters{
+		"minute":  minuteText(snapshot.Window),
+		"checked": "[" + strings.Join(offsets, ",") + "]",
+		"version": fmt.Sprint(snapshot.Version),
+	}
+}
