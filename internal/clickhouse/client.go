@@ -39,7 +39,7 @@ func Open(c config.Config) (*Store, error) {
 }
 
 func options(c config.Config, database string) *ch.Options {
-	return &ch.Options{
+	o := &ch.Options{
 		Addr:             c.ClickHouseAddrs,
 		Auth:             ch.Auth{Database: database, Username: c.ClickHouseUser, Password: c.ClickHousePassword},
 		DialTimeout:      dialTimeout,
@@ -56,6 +56,10 @@ func options(c config.Config, database string) *ch.Options {
 			"do_not_merge_across_partitions_select_final": 1,
 		},
 	}
+	if database != "default" {
+		o.DialContext = dialOnceThere(o)
+	}
+	return o
 }
 
 func connect(c config.Config, database string) (driver.Conn, error) {
