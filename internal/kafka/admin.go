@@ -1,0 +1,134 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"clickledger/internal/click"
+	"clickledger/internal/config"
+)
+
+const (
+	clicksRetention = 7 * 24 * time.Hour
+	deadRetention   = 30 * 24 * time.Hour
+	deadPartitions  = 1
+	timestampConfig = "message.timestamp.type"
+	// appendTime makes the broker's clock date each record: monotone in a
+	// partition, it orders the stream.
+	appendTime = "LogAppendTime"
+)
+
+// Admin looks after the topics and asks how far the ingester's group has come.
+// It is safe for concurrent use.
+type Admin struct {
+	client *kgo.Client
+	admin  *kadm.Client
+	config config.Config
+}
+
+// NewAdmin makes the client; it does not wait for a broker, the first call does.
+func NewAdmin(c config.Config) (*Admin, error) {
+	client, err := kgo.NewClient(commonOptions(c)...)
+	if err != nil {
+		return nil, fmt.Errorf("create kafka client: %w", err)
+	}
+	return &Admin{client: client, admin: kadm.NewClient(client), config: c}, nil
+}
+
+// Close ends the connections.
+func (a *Admin) Close() { a.client.Close() }
+
+// Ping reports whether a broker answers.
+func (a *Admin) Ping(ctx context.Context) error {
+	if err := a.client.Ping(ctx); err != nil {
+		return fmt.Errorf("ping kafka: %w: %w", click.ErrUnavailable, err)
+	}
+	return nil
+}
+
+// Setup creates the topics that are absent and checks those that are there:
+// the number of partitions, and that the broker's clock dates the clicks. What
+// differs is an error that says what to do, never changed under a running
+// system. It returns the names of the topics it created.
+func (a *Admin) Setup(ctx context.Context) (created []string, err error) {
+	clicks, dead := a.config.ClicksTopic(), a.config.DeadTopic()
+	for _, topic := range []struct {
+		name       string
+		partitions int32
+		configs    map[string]*string
+	}{
+		{clicks, a.config.Partitions, a.topicConfigs(clicksRetention, appendTime)},
+		{dead, deadPartitions, a.topicConfigs(deadRetention, "CreateTime")},
+	} {
+		_, err := a.admin.CreateTopic(ctx, topic.partitions, a.config.KafkaReplicas, topic.configs, topic.name)
+		switch {
+		case errors.Is(err, kerr.TopicAlreadyExists):
+		case err != nil:
+			return created, fmt.Errorf("create topic %s: %w", topic.name, err)
+		default:
+			created = append(created, topic.name)
+		}
+	}
+	if slices.Contains(created, clicks) {
+		return created, nil // the broker's own answer; others may not know it yet
+	}
+	return created, errors.Join(
+		checkTopic(ctx, a.client, clicks, a.config.Partitions),
+		a.checkAppendTime(ctx, clicks))
+}
+
+func (a *Admin) topicConfigs(retention time.Duration, timestamps string) map[string]*string {
+	configs := map[string]*string{
+		"retention.ms":  kadm.StringPtr(strconv.FormatInt(retention.Milliseconds(), 10)),
+		timestampConfig: &timestamps,
+	}
+	if a.config.KafkaReplicas > 2 {
+		configs["min.insync.replicas"] = kadm.StringPtr("2")
+	}
+	return configs
+}
+
+func (a *Admin) checkAppendTime(ctx context.Context, topic string) error {
+	described, err := a.admin.DescribeTopicConfigs(ctx, topic)
+	if err != nil {
+		return fmt.Errorf("read configuration of topic %s: %w", topic, err)
+	}
+	resource, err := described.On(topic, nil)
+	if err = errors.Join(err, resource.Err); err != nil {
+		return fmt.Errorf("read configuration of topic %s: %w", topic, err)
+	}
+	for _, setting := range resource.Configs {
+		if setting.Key == timestampConfig && setting.MaybeValue() != appendTime {
+			return fmt.Errorf("topic %s has %s=%s but the stream must be ordered by the broker's clock; set it to %s",
+				topic, timestampConfig, setting.MaybeValue(), appendTime)
+		}
+	}
+	return nil
+}
+
+// Drop deletes the namespace's topics and group: for the end of a test.
+func (a *Admin) Drop(ctx context.Context) error {
+	deleted, err := a.admin.DeleteTopics(ctx, a.config.ClicksTopic(), a.config.DeadTopic())
+	if err != nil {
+		return fmt.Errorf("delete topics: %w", err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(deleted)) {
+		if err := deleted[name].Err; err != nil && !errors.Is(err, kerr.UnknownTopicOrPartition) {
+			return fmt.Errorf("delete topic %s: %w", name, err)
+		}
+	}
+	_, err = a.admin.DeleteGroup(ctx, a.config.IngesterGroup())
+	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
+		return fmt.Errorf("delete group %s: %w", a.config.IngesterGroup(), err)
+	}
+	return nil
+}
