@@ -58,8 +58,14 @@ func (a *Admin) Ping(ctx context.Context) error {
 // Setup creates the topics that are absent and checks those that are there:
 // the number of partitions, and that the broker's clock dates the clicks. What
 // differs is an error that says what to do, never changed under a running
-// system. It returns the names of the topics it created.
-func (a *Admin) Setup(ctx context.Context) (created []string, err error) {
+// system.
+func (a *Admin) Setup(ctx context.Context) error {
+	_, err := a.EnsureTopics(ctx)
+	return err
+}
+
+// EnsureTopics is Setup; it returns the names of the topics it created.
+func (a *Admin) EnsureTopics(ctx context.Context) (created []string, err error) {
 	clicks, dead := a.config.ClicksTopic(), a.config.DeadTopic()
 	for _, topic := range []struct {
 		name       string

@@ -56,7 +56,7 @@ func setUp(t *testing.T, c config.Config) *Admin {
 		t.Fatal(err)
 	}
 	t.Cleanup(admin.Close)
-	if _, err := admin.Setup(t.Context()); err != nil {
+	if err := admin.Setup(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return admin
@@ -150,7 +150,7 @@ func TestSetupTwiceCreatesOnce(t *testing.T) {
 		}
 		defer admin.Close()
 		for _, want := range [][]string{{c.ClicksTopic(), c.DeadTopic()}, nil} {
-			created, err := admin.Setup(t.Context())
+			created, err := admin.EnsureTopics(t.Context())
 			if err != nil || !slices.Equal(created, want) {
 				t.Errorf("created %v, %v; want %v", created, err, want)
 			}
@@ -163,7 +163,7 @@ func TestSetupRefusesATopicThatDiffers(t *testing.T) {
 		admin := setUp(t, c)
 		other := *admin
 		other.config.Partitions = 5
-		if _, err := other.Setup(t.Context()); err == nil || !strings.Contains(err.Error(), "has 3 partitions") {
+		if err := other.Setup(t.Context()); err == nil || !strings.Contains(err.Error(), "has 3 partitions") {
 			t.Errorf("other partition count: %v", err)
 		}
 		value := "CreateTime"
@@ -172,7 +172,7 @@ func TestSetupRefusesATopicThatDiffers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := admin.Setup(t.Context()); err == nil || !strings.Contains(err.Error(), appendTime) {
+		if err := admin.Setup(t.Context()); err == nil || !strings.Contains(err.Error(), appendTime) {
 			t.Errorf("other clock: %v", err)
 		}
 	})
