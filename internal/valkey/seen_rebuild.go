@@ -1,0 +1,103 @@
+package valkey
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	vk "github.com/valkey-io/valkey-go"
+
+	"clickledger/internal/click"
+)
+
+const (
+	// buildingKept is how long the trace of a rebuild that died stays.
+	buildingKept = 24 * time.Hour
+	scanCount    = 1000
+)
+
+// finishScript sets a shard's sentinel if the rebuild's own nonce is still
+// there: then nothing of the shard was lost since the rebuild began.
+const finishScript = `
+if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2])
+redis.call('DEL', KEYS[2])
+return 1`
+
+// Complete reports whether every shard can be trusted as it is.
+func (s *SeenIndex) Complete(ctx context.Context) (bool, error) {
+	shards := make([]int, s.shards)
+	for i := range shards {
+		shards[i] = i
+	}
+	commands := append(s.appendSentinels(nil, shards), s.info())
+	answers := s.client.DoMulti(ctx, commands...)
+	sentinels := answers[:len(shards)]
+	err := s.trust(ctx, shards, sentinels, answers[len(shards)], sentinels)
+	if errors.Is(err, click.ErrSeenNotReady) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// BeginRebuild leaves nonce, which must be new, in every shard and returns the
+// server's run id. Whatever is lost from now on takes the nonce with it. An
+// earlier rebuild that still runs can no longer finish.
+func (s *SeenIndex) BeginRebuild(ctx context.Context, nonce string) (runID string, err error) {
+	// One pipeline, one connection: the nonces are in the run that is named.
+	commands := []vk.Completed{s.info()}
+	for shard := range s.shards {
+		commands = append(commands, s.client.B().Set().Key(s.shardKey(shard, buildingName)).Value(nonce).Ex(buildingKept).Build())
+	}
+	answers := s.client.DoMulti(ctx, commands...)
+	if runID, err = s.examine(ctx, answers[0]); err != nil {
+		return "", err
+	}
+	for _, answer := range answers[1:] {
+		if err := answer.Error(); err != nil {
+			return "", s.fault("begin to rebuild", err)
+		}
+	}
+	return runID, nil
+}
+
+// FinishRebuild declares complete every shard that still holds nonce, for the
+// run of the server that BeginRebuild named. It reports whether that was all of
+// them; else something was lost meanwhile, and the rebuild must start over.
+func (s *SeenIndex) FinishRebuild(ctx context.Context, nonce, runID string) (bool, error) {
+	commands := make([]vk.Completed, s.shards)
+	for shard := range commands {
+		commands[shard] = s.client.B().Eval().Script(finishScript).Numkeys(2).
+			Key(s.shardKey(shard, sentinelName), s.shardKey(shard, buildingName)).
+			Arg(nonce, s.sentinel(nonce, runID)).Build()
+	}
+	all := true
+	for _, answer := range s.client.DoMulti(ctx, commands...) {
+		set, err := answer.AsInt64()
+		if err != nil {
+			return false, s.fault("finish rebuilding", err)
+		}
+		all = all && set == 1
+	}
+	return all, nil
+}
+
+// Drop removes the index of this namespace and nothing else: for the end of a
+// test, or to force a rebuild.
+func (s *SeenIndex) Drop(ctx context.Context) error {
+	for cursor := uint64(0); ; {
+		page, err := s.client.Do(ctx, s.client.B().Scan().Cursor(cursor).Match(s.prefix+"*").Count(scanCount).Build()).AsScanEntry()
+		if err != nil {
+			return s.fault("drop", err)
+		}
+		if len(page.Elements) > 0 {
+			if err := s.client.Do(ctx, s.client.B().Del().Key(page.Elements...).Build()).Error(); err != nil {
+				return fmt.Errorf("drop seen index: %w", err)
+			}
+		}
+		if cursor = page.Cursor; cursor == 0 {
+			return nil
+		}
+	}
+}

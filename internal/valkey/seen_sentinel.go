@@ -1,0 +1,135 @@
+package valkey
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	vk "github.com/valkey-io/valkey-go"
+
+	"clickledger/internal/click"
+)
+
+// Names of a shard's two keys beside its sets.
+const (
+	sentinelName = "epoch"    // the shard is complete
+	buildingName = "building" // a rebuild of the shard is under way
+)
+
+// What a server must say of itself to be believed.
+const (
+	infoRunID     = "run_id"
+	infoPolicy    = "maxmemory_policy"
+	infoUsed      = "used_memory"
+	infoMax       = "maxmemory"
+	policyNeeded  = "noeviction"
+	policyRemoved = "" // a server that hides its policy is not doubted
+)
+
+// info asks for the sections that hold the above.
+func (s *SeenIndex) info() vk.Completed {
+	return s.client.B().Info().Section("server", "memory").Build()
+}
+
+// sentinel is the text of a shard's sentinel: what it was built for. The nonce
+// tells two builds apart, the rest whether it is ours.
+func (s *SeenIndex) sentinel(nonce, runID string) string {
+	return fmt.Sprintf("%s %s", nonce, s.purpose(runID))
+}
+
+// purpose is what a sentinel must end with to be believed: this run of the
+// server, this validity, this number of shards.
+func (s *SeenIndex) purpose(runID string) string {
+	return fmt.Sprintf("run=%s validity=%s shards=%d", runID, s.validity, s.shards)
+}
+
+func (s *SeenIndex) appendSentinels(commands []vk.Completed, shards []int) []vk.Completed {
+	for _, shard := range shards {
+		commands = append(commands, s.client.B().Get().Key(s.shardKey(shard, sentinelName)).Build())
+	}
+	return commands
+}
+
+// trust reports whether what was asked between first and last can be believed.
+func (s *SeenIndex) trust(ctx context.Context, shards []int, first []vk.ValkeyResult, info vk.ValkeyResult, last []vk.ValkeyResult) error {
+	runID, err := s.examine(ctx, info)
+	if err != nil {
+		return err
+	}
+	for i, shard := range shards {
+		before, err := s.readSentinel(first[i])
+		if err != nil {
+			return err
+		}
+		after, err := s.readSentinel(last[i])
+		if err != nil {
+			return err
+		}
+		_, purpose, _ := strings.Cut(before, " ")
+		switch {
+		case before == "":
+			return fmt.Errorf("ask seen index: shard %d has no sentinel: %w", shard, click.ErrSeenNotReady)
+		case before != after:
+			return fmt.Errorf("ask seen index: shard %d changed while it was asked: %w", shard, click.ErrSeenNotReady)
+		case purpose != s.purpose(runID):
+			return fmt.Errorf("ask seen index: shard %d was built for %s, not %s: %w",
+				shard, purpose, s.purpose(runID), click.ErrSeenNotReady)
+		}
+	}
+	return nil
+}
+
+// readSentinel is a sentinel's text, empty when there is none.
+func (s *SeenIndex) readSentinel(answer vk.ValkeyResult) (string, error) {
+	text, err := answer.ToString()
+	if err != nil && !vk.IsValkeyNil(err) {
+		return "", s.fault("ask", err)
+	}
+	return text, nil
+}
+
+// examine reads the server's run id and memory, and refuses a server that may
+// evict: it forgets without a trace, so its sentinels are taken away too.
+func (s *SeenIndex) examine(ctx context.Context, info vk.ValkeyResult) (runID string, err error) {
+	text, err := info.ToString()
+	if err != nil {
+		return "", s.fault("ask", err)
+	}
+	facts := parseInfo(text)
+	s.memory.Store(&SeenMemory{Used: number(facts[infoUsed]), Max: number(facts[infoMax])})
+	if policy := facts[infoPolicy]; policy != policyNeeded && policy != policyRemoved {
+		s.distrust(ctx)
+		return "", fmt.Errorf("the Valkey at %s has maxmemory-policy %s and may forget impressions: set it to %s",
+			s.addr, policy, policyNeeded)
+	}
+	if facts[infoRunID] == "" {
+		return "", fmt.Errorf("the Valkey at %s does not tell its run id", s.addr)
+	}
+	return facts[infoRunID], nil
+}
+
+// distrust removes every sentinel, as well as it can.
+func (s *SeenIndex) distrust(ctx context.Context) {
+	commands := make([]vk.Completed, s.shards)
+	for shard := range commands {
+		commands[shard] = s.client.B().Del().Key(s.shardKey(shard, sentinelName)).Build()
+	}
+	s.client.DoMulti(ctx, commands...)
+}
+
+// parseInfo reads the lines name:value of INFO.
+func parseInfo(text string) map[string]string {
+	facts := map[string]string{}
+	for line := range strings.Lines(text) {
+		if name, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
+			facts[name] = value
+		}
+	}
+	return facts
+}
+
+func number(text string) int64 {
+	n, _ := strconv.ParseInt(text, 10, 64)
+	return n
+}
