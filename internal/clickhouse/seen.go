@@ -1,0 +1,130 @@
+package clickhouse
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	ch "github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/google/uuid"
+
+	"clickledger/internal/click"
+)
+
+const (
+	// lookupMax bounds one look-up, and with it the length of its query.
+	lookupMax = 1000
+	// streamBlock is how many impressions StreamImpressions hands over at once.
+	streamBlock = 50_000
+	// issueSkew is how much later than a click its impression may claim to be
+	// issued: the clocks of issuer and gateway differ by seconds.
+	issueSkew = time.Minute
+)
+
+// StoredAmong reports for each of clicks whether its impression is stored
+// already, whatever the window. Tokens are valid for validity: a click of an
+// impression can only be in a window from its issue on to its end.
+//
+// It is exact and slow, for impressions that the seen index has forgotten.
+func (s *Store) StoredAmong(ctx context.Context, clicks []click.Placed, validity time.Duration) ([]bool, error) {
+	stored := make([]bool, 0, len(clicks))
+	for chunk := range slices.Chunk(clicks, lookupMax) {
+		found, err := s.lookUp(ctx, chunk, validity)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range chunk {
+			stored = append(stored, found[c.Impression])
+		}
+	}
+	return stored, nil
+}
+
+func (s *Store) lookUp(ctx context.Context, clicks []click.Placed, validity time.Duration) (map[click.ImpressionID]bool, error) {
+	from, to := clicks[0].Impression.IssuedAt(), clicks[0].Impression.IssuedAt()
+	var wanted strings.Builder
+	for i, c := range clicks {
+		issued := c.Impression.IssuedAt()
+		from, to = earlier(from, issued), later(to, issued)
+		if i > 0 {
+			wanted.WriteByte(',')
+		}
+		// Numbers and hexadecimal digits only: nothing a client chose.
+		fmt.Fprintf(&wanted, "(%d,%d,'%s')", c.AdvertiserID, c.AdID, c.Impression)
+	}
+	query := "SELECT DISTINCT impression_id FROM clicks FINAL WHERE minute >= ? AND minute <= ?" +
+		" AND (advertiser_id, ad_id, impression_id) IN (" + wanted.String() + ")"
+	found := make(map[click.ImpressionID]bool, len(clicks))
+	err := s.eachImpression(ctx, query, func(id click.ImpressionID) error {
+		found[id] = true
+		return nil
+	}, click.WindowOf(from.Add(-issueSkew)).Start(), click.WindowOf(to.Add(validity)).Start())
+	if err != nil {
+		return nil, readError("look up impressions", err)
+	}
+	return found, nil
+}
+
+// StreamImpressions calls each with the counted impressions issued at or after
+// since, in blocks of at most 50,000 and in no order that can be relied on. Its
+// memory does not grow with their number. The slice is used again after each.
+func (s *Store) StreamImpressions(ctx context.Context, since time.Time, each func([]click.ImpressionID) error) error {
+	ctx = ch.Context(ctx, ch.WithSettings(ch.Settings{"max_execution_time": 0}))
+	block := make([]click.ImpressionID, 0, streamBlock)
+	var eachErr error // the caller's own, to be told from the store's
+	err := s.eachImpression(ctx, "SELECT impression_id FROM clicks FINAL WHERE minute >= ?", func(id click.ImpressionID) error {
+		if id.IssuedAt().Before(since) {
+			return nil
+		}
+		if block = append(block, id); len(block) == streamBlock {
+			eachErr = each(block)
+			block = block[:0]
+		}
+		return eachErr
+	}, click.WindowOf(since.Add(-issueSkew)).Start())
+	if eachErr != nil {
+		return eachErr
+	}
+	if err != nil {
+		return readError("stream impressions", err)
+	}
+	if len(block) == 0 {
+		return nil
+	}
+	return each(block)
+}
+
+// eachImpression runs a query of one column of impression ids.
+func (s *Store) eachImpression(ctx context.Context, query string, each func(click.ImpressionID) error, args ...any) error {
+	rows, err := s.conn.Query(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }()
+	var id uuid.UUID
+	for rows.Next() {
+		if err := rows.Scan(&id); err != nil {
+			return err
+		}
+		if err := each(click.ImpressionID(id)); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
