@@ -1,0 +1,110 @@
+// Command gateway redirects clicks, makes them durable in Kafka, and answers
+// the API.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"time"
+
+	"clickledger/gateway/server"
+	"clickledger/internal/clickhouse"
+	"clickledger/internal/config"
+	"clickledger/internal/kafka"
+	"clickledger/internal/process"
+	"clickledger/internal/valkey"
+)
+
+const (
+	shutdownTimeout = 10 * time.Second
+	flushTimeout    = 5 * time.Second
+)
+
+func main() {
+	os.Exit(process.Main("gateway", "redirects clicks, makes them durable, answers the API", run))
+}
+
+// run is the gateway from its start to its ordered stop.
+func run(ctx context.Context, c config.Config, log *slog.Logger) error {
+	ops, err := process.NewOps(c.GatewayOpsListen)
+	if err != nil {
+		return err
+	}
+	go ops.Serve(log)
+	defer ops.Stop()
+
+	listener, err := net.Listen("tcp", c.GatewayListen)
+	if err != nil {
+		return fmt.Errorf("listen for clicks: %w", err)
+	}
+	defer func() { _ = listener.Close() }()
+
+	// None of these waits for its server: what is away is waited for below.
+	db, err := clickhouse.Open(c)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Close() }()
+	admin, err := kafka.NewAdmin(c)
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	cache, err := valkey.OpenCache(c, log)
+	if err != nil {
+		return err
+	}
+	defer cache.Close()
+	ads, err := server.NewAds(cache, db)
+	if err != nil {
+		return err
+	}
+	cache.Watch(ads.Changed)
+	producer, err := kafka.NewProducer(c)
+	if err != nil {
+		return err
+	}
+	// After the server, before the clients: the last clicks get their acks.
+	defer flush(producer, log)
+
+	srv, err := server.New(server.Parts{
+		Config: c, Log: log, Registry: ops.Registry, Ads: ads, Producer: producer,
+		Store: store{db}, Stream: stream{admin}, Cache: cache, Readyz: ops.Readyz,
+	})
+	if err != nil {
+		return err
+	}
+	topic := &topicCheck{producer: producer, log: log}
+	ops.AddCheck("kafka", topic.ready)
+	ops.AddCheck("clock", srv.Recorder.CheckClock)
+
+	failed := make(chan error, 2)
+	go func() { failed <- srv.Serve(listener) }()
+	go func() {
+		if err := topic.wait(ctx); err != nil {
+			failed <- err
+		}
+	}()
+	log.Info("clicks and API", "addr", listener.Addr().String())
+
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	ops.NotReady()
+	stopCtx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
+	defer cancel()
+	return errors.Join(err, srv.Shutdown(stopCtx))
+}
+
+func flush(producer *kafka.Producer, log *slog.Logger) {
+	ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
+	defer cancel()
+	if err := producer.Close(ctx); err != nil {
+		log.Error("stop", "error", err)
+	}
+}

@@ -1,0 +1,268 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"clickledger/internal/click"
+)
+
+// token signs an impression of an ad, issued age ago.
+func (g *gateway) token(t testing.TB, adID int64, age time.Duration) string {
+	t.Helper()
+	id, err := click.NewImpressionID(time.Now().Add(-age), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g.ring.Sign(click.Token{AdID: adID, Impression: id, FanOut: 1})
+}
+
+// request sends without following redirects and returns the answer and its body.
+func (g *gateway) request(t testing.TB, method, path string, header http.Header) (*http.Response, string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, g.url+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, values := range header {
+		request.Header[name] = values
+	}
+	response, err := http.DefaultTransport.RoundTrip(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response, string(body)
+}
+
+func TestValidClickIsRedirectedAndProduced(t *testing.T) {
+	g := newGateway(t)
+	g.addAd(testAd(5))
+	response, body := g.request(t, "GET", "/click?t="+g.token(t, 5, time.Hour), nil)
+	if response.StatusCode != http.StatusFound || response.Header.Get("Location") != testAd(5).LandingURL || body != "" {
+		t.Fatalf("answered %d to %q: %q", response.StatusCode, response.Header.Get("Location"), body)
+	}
+	if response.Header.Get("Cache-Control") != "no-store" || response.Header.Get("Referrer-Policy") != "no-referrer" {
+		t.Errorf("headers: %v", response.Header)
+	}
+	produced := g.stream.produced()
+	if len(produced) != 1 || produced[0].AdID != 5 || produced[0].AdvertiserID != 7 {
+		t.Fatalf("produced %+v", produced)
+	}
+	at, err := time.Parse(clickedAtLayout, response.Header.Get(clickedAtHeader))
+	if err != nil || !at.Equal(produced[0].ClickedAt) || time.Since(at) > time.Minute {
+		t.Errorf("clicked at %q, produced %v", response.Header.Get(clickedAtHeader), produced[0].ClickedAt)
+	}
+}
+
+func TestRepeatedClickTellsTheFirstClicksTime(t *testing.T) {
+	g := newGateway(t)
+	g.addAd(testAd(5))
+	token := g.token(t, 5, 0)
+	first, _ := g.request(t, "GET", "/click?t="+token, nil)
+	second, _ := g.request(t, "GET", "/click?t="+token, nil)
+	if second.StatusCode != http.StatusFound || second.Header.Get(clickedAtHeader) != first.Header.Get(clickedAtHeader) {
+		t.Errorf("first %v, second %d %v", first.Header, second.StatusCode, second.Header)
+	}
+	if n := len(g.stream.produced()); n != 1 {
+		t.Errorf("%d clicks produced", n)
+	}
+}
+
+func TestClicksThatRedirectButDoNotCount(t *testing.T) {
+	g := newGateway(t)
+	g.addAd(testAd(5))
+	paused := testAd(6)
+	paused.Status = click.AdPaused
+	g.addAd(paused)
+	for name, c := range map[string]struct {
+		method, token string
+		header        http.Header
+	}{
+		"expired":   {"GET", g.token(t, 5, 25*time.Hour), nil},
+		"paused":    {"GET", g.token(t, 6, 0), nil},
+		"prefetch":  {"GET", g.token(t, 5, 0), http.Header{"Sec-Purpose": {"prefetch"}}},
+		"prerender": {"GET", g.token(t, 5, 0), http.Header{"Sec-Purpose": {"prefetch;prerender"}}},
+		"head":      {"HEAD", g.token(t, 5, 0), nil},
+	} {
+		response, _ := g.request(t, c.method, "/click?t="+c.token, c.header)
+		if response.StatusCode != http.StatusFound || response.Header.Get("Location") == "" {
+			t.Errorf("%s: %d", name, response.StatusCode)
+		}
+		if _, there := response.Header[clickedAtHeader]; there {
+			t.Errorf("%s: told to be counted", name)
+		}
+	}
+	if n := len(g.stream.produced()); n != 0 {
+		t.Errorf("%d clicks produced", n)
+	}
+}
+
+func TestRefusedClicksSayWhyAndAreNotProduced(t *testing.T) {
+	g := newGateway(t)
+	g.addAd(testAd(5))
+	good := g.token(t, 5, 0)
+	other, err := click.NewKeyring([]click.Key{{ID: 1, Secret: []byte(strings.Repeat("x", 32))}}, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, _ := click.NewImpressionID(time.Now(), rand.Reader)
+	for name, c := range map[string]struct {
+		method, query string
+		status        int
+	}{
+		"no token":      {"GET", "", 400},
+		"empty token":   {"GET", "?t=", 400},
+		"short":         {"GET", "?t=abc", 400},
+		"long":          {"GET", "?t=" + good + "A", 400},
+		"bad escape":    {"GET", "?t=%zz", 400},
+		"header in it":  {"GET", "?t=%0d%0aX-Evil:%201", 400},
+		"forged":        {"GET", "?t=" + other.Sign(click.Token{AdID: 5, Impression: id, FanOut: 1}), 403},
+		"future":        {"GET", "?t=" + g.token(t, 5, -time.Minute), 403},
+		"unknown ad":    {"GET", "?t=" + g.token(t, 99, 0), 404},
+		"post":          {"POST", "?t=" + good, 405},
+		"other markers": {"GET", "?T=" + good + "&x=t=" + good, 400},
+	} {
+		response, body := g.request(t, c.method, "/click"+c.query, nil)
+		if response.StatusCode != c.status || response.Header.Get("Location") != "" || response.Header.Get("X-Evil") != "" {
+			t.Errorf("%s: %d %v", name, response.StatusCode, response.Header)
+		}
+		if !strings.HasSuffix(body, ".\n") || strings.Contains(body, "Evil") {
+			t.Errorf("%s: body %q", name, body)
+		}
+	}
+	if n := len(g.stream.produced()); n != 0 {
+		t.Errorf("%d clicks produced", n)
+	}
+	if strings.Contains(g.logs.String(), good) {
+		t.Error("a token was logged")
+	}
+}
+
+func TestTokenIsFoundAmongOtherParametersAndUnescaped(t *testing.T) {
+	for query, want := range map[string]string{
+		"t=abc": "abc", "utm=1&t=abc&z=2": "abc", "t=a%62c": "abc", "t=abc&t=def": "abc", "x&t=abc": "abc",
+	} {
+		if got, ok := tokenOf(query); !ok || got != want {
+			t.Errorf("%q: %q, %v", query, got, ok)
+		}
+	}
+}
+
+func TestKafkaAwayIs503AndNothingIsAcknowledged(t *testing.T) {
+	g := newGateway(t)
+	g.addAd(testAd(5))
+	g.stream.set(func(s *memoryStream) { s.away = true })
+	token := g.token(t, 5, 0)
+	for range 3 {
+		response, body := g.request(t, "GET", "/click?t="+token, nil)
+		if response.StatusCode != 503 || response.Header.Get("Retry-After") == "" || response.Header.Get("Location") != "" ||
+			response.Header.Get(clickedAtHeader) != "" || !strings.Contains(body, "try again") {
+			t.Fatalf("%d %v %q", response.StatusCode, response.Header, body)
+		}
+	}
+	g.stream.set(func(s *memoryStream) { s.away = false })
+	if response, _ := g.request(t, "GET", "/click?t="+token, nil); response.StatusCode != 302 || response.Header.Get(clickedAtHeader) == "" {
+		t.Errorf("after the outage: %d", response.StatusCode)
+	}
+	if n := len(g.stream.produced()); n != 1 {
+		t.Errorf("%d clicks produced", n)
+	}
+	if n := strings.Count(g.logs.String(), "clicks cannot be recorded"); n != 1 {
+		t.Errorf("the outage was logged %d times", n)
+	}
+}
+
+func TestUnreadyClockIsNoticedAndForgotten(t *testing.T) {
+	g := newGateway(t)
+	g.addAd(testAd(5))
+	g.stream.set(func(s *memoryStream) { s.skew = -5 * time.Second })
+	g.request(t, "GET", "/click?t="+g.token(t, 5, 0), nil)
+	if err := g.server.Recorder.CheckClock(t.Context()); err == nil {
+		t.Errorf("an offset of %v was accepted", g.server.Recorder.ClockOffset())
+	}
+	g.server.Recorder.now = func() time.Time { return time.Now().Add(2 * clockReadingLife) }
+	if err := g.server.Recorder.CheckClock(t.Context()); err != nil {
+		t.Errorf("an old reading still counts: %v", err)
+	}
+	g.server.Recorder.now = time.Now
+	g.stream.set(func(s *memoryStream) { s.skew = 0 })
+	g.request(t, "GET", "/click?t="+g.token(t, 5, 0), nil)
+	if err := g.server.Recorder.CheckClock(t.Context()); err != nil {
+		t.Errorf("a right clock: %v", err)
+	}
+}
+
+func TestRecentClicksAreBoundedAndKeepTheFirst(t *testing.T) {
+	recent := new(recentClicks)
+	at := time.UnixMilli(1_795_428_000_123).UTC()
+	same := func(i byte) click.ImpressionID { // one set
+		return click.ImpressionID{0: i, 6: 0x70, 8: 0x80}
+	}
+	recent.add(same(1), at)
+	recent.add(same(1), at.Add(time.Second))
+	if got, ok := recent.find(same(1)); !ok || !got.Equal(at) {
+		t.Errorf("found %v, %v", got, ok)
+	}
+	for i := byte(2); i < 2+recentWays; i++ {
+		recent.add(same(i), at)
+	}
+	if _, ok := recent.find(same(1)); ok {
+		t.Error("the oldest of a full set is still there")
+	}
+	if _, ok := recent.find(same(2)); !ok {
+		t.Error("a younger one is gone")
+	}
+}
+
+// BenchmarkClick is one click without the network: handler, look-up, produce.
+func BenchmarkClick(b *testing.B) {
+	g := newGateway(b)
+	g.addAd(testAd(5))
+	recorder, err := NewRecorder(g.ring, g.ads, ackAtOnce{}, NewMetrics(prometheus.NewRegistry()))
+	if err != nil {
+		b.Fatal(err)
+	}
+	handler := newClickHandler(recorder, recorder.metrics, &outageLog{})
+	requests := make([]*http.Request, b.N)
+	for i := range requests {
+		requests[i] = httptest.NewRequest("GET", "/click?t="+g.token(b, 5, 0), nil)
+	}
+	answer := &discardAnswer{header: http.Header{}}
+	b.ReportAllocs()
+	b.ResetTimer()
+	for _, request := range requests {
+		clear(answer.header)
+		handler.ServeHTTP(answer, request)
+		if answer.status != http.StatusFound || answer.header[clickedAtHeader] == nil {
+			b.Fatal("answered ", answer.status)
+		}
+	}
+}
+
+type ackAtOnce struct{}
+
+func (ackAtOnce) Produce(_ context.Context, c click.Click, _ uint8) (click.Position, time.Time, error) {
+	return click.Position{}, c.ClickedAt, nil
+}
+
+type discardAnswer struct {
+	header http.Header
+	status int
+}
+
+func (d *discardAnswer) Header() http.Header         { return d.header }
+func (d *discardAnswer) WriteHeader(status int)      { d.status = status }
+func (d *discardAnswer) Write(p []byte) (int, error) { return len(p), nil }
