@@ -30,8 +30,9 @@ func jobAttributes(job Job) temporal.SearchAttributes {
 
 // windowAttributes is what a workflow about one window carries. As a date it
 // can be asked for by range: ClickledgerWindow >= "2026-11-23T10:00:00Z".
-func windowAttributes(job Job, w click.Window) temporal.SearchAttributes {
-	return temporal.NewSearchAttributes(
+func windowAttributes(job Job, w click.Window) []temporal.SearchAttributeUpdate {
+	return []temporal.SearchAttributeUpdate{
 		temporal.NewSearchAttributeKeyKeyword(JobAttribute).ValueSet(string(job)),
-		temporal.NewSearchAttributeKeyTime(WindowAttribute).ValueSet(w.Start()))
+		temporal.NewSearchAttributeKeyTime(WindowAttribute).ValueSet(w.Start()),
+	}
 }

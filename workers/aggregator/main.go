@@ -1,0 +1,73 @@
+// Command aggregator is the Temporal worker: it runs the workflows that make
+// minutes final, and the activities they consist of.
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"go.temporal.io/sdk/client"
+	temporallog "go.temporal.io/sdk/log"
+
+	"clickledger/activities"
+	"clickledger/internal/clickhouse"
+	"clickledger/internal/config"
+	"clickledger/internal/kafka"
+	"clickledger/internal/process"
+)
+
+func main() {
+	os.Exit(process.Main("aggregator", "makes minutes final: runs the Temporal workflows and activities", run))
+}
+
+func run(ctx context.Context, c config.Config, log *slog.Logger) error {
+	ops, err := process.NewOps(c.AggregatorOpsListen)
+	if err != nil {
+		return err
+	}
+	defer ops.Stop()
+	store, err := clickhouse.Open(c)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = store.Close() }()
+	admin, err := kafka.NewAdmin(c)
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	temporal, err := client.NewLazyClient(client.Options{
+		HostPort:       c.TemporalAddr,
+		Namespace:      c.TemporalNamespace(),
+		Logger:         temporallog.NewStructuredLogger(log),
+		MetricsHandler: newMetrics(ops.Registry),
+	})
+	if err != nil {
+		return fmt.Errorf("create temporal client: %w", err)
+	}
+	defer temporal.Close()
+
+	workers := newWorkers(temporal, &activities.Flush{
+		Stream: admin, Ledger: store, Figures: store, Lateness: c.AllowedLateness, Now: time.Now,
+	})
+	ops.AddCheck("clickhouse", store.Ping)
+	ops.AddCheck("kafka", admin.Ping)
+	ops.AddCheck("temporal", func(ctx context.Context) error { return checkNamespace(ctx, temporal, c.TemporalNamespace()) })
+	ops.AddCheck("workers", workers.check)
+	go ops.Serve(log)
+
+	if err := awaitNamespace(ctx, temporal, c.TemporalNamespace(), log); err != nil {
+		return err
+	}
+	if err := workers.start(); err != nil {
+		return err
+	}
+	log.Info("workers started", "namespace", c.TemporalNamespace())
+	err = workers.wait(ctx)
+	ops.NotReady()
+	workers.stop()
+	return err
+}
