@@ -1,0 +1,156 @@
+// Package fleet runs the four programs, built once, as processes of their own:
+// one fleet per namespace, on ports of its own, so that fleets run beside each
+// other and beside a demo.
+package fleet
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"clickledger/internal/config"
+	"clickledger/internal/stacktest"
+	"clickledger/tests/client"
+)
+
+const (
+	setupTimeout = 3 * time.Minute
+	logTailBytes = 6 << 10
+)
+
+// Build compiles the four programs into dir.
+func Build(dir string) error {
+	command := exec.Command("go", "build", "-buildvcs=false", "-o", dir+"/",
+		"clickledger/gateway", "clickledger/workers/ingester", "clickledger/workers/aggregator", "clickledger/workers/setup")
+	if output, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("build the programs: %w\n%s", err, output)
+	}
+	return nil
+}
+
+// Fleet is a running gateway, ingester and aggregator of one namespace.
+type Fleet struct {
+	Gateway    *Program
+	Ingester   *Program
+	Aggregator *Program
+
+	Config config.Config
+	URL    string      // of the gateway
+	Admin  *client.API // with the admin's key
+
+	bin       string
+	variables map[string]string
+	logs      string
+}
+
+// Start runs setup for a fresh namespace and the programs from dir bin, and
+// returns when all are ready. At the test's end they are stopped, everything
+// they kept in the servers is removed, and if the test failed the ends of
+// their logs are shown. Overrides are further variables, by their full names.
+func Start(t testing.TB, bin string, overrides map[string]string) *Fleet {
+	t.Helper()
+	variables := stacktest.Variables(t)
+	maps.Copy(variables, overrides)
+	gateway, ops := freeAddrs(t, 4), config.Prefix
+	variables[ops+"GATEWAY_LISTEN"] = gateway[0]
+	variables[ops+"PUBLIC_URL"] = "http://" + gateway[0]
+	variables[ops+"GATEWAY_OPS_LISTEN"] = gateway[1]
+	variables[ops+"INGESTER_OPS_LISTEN"] = gateway[2]
+	variables[ops+"AGGREGATOR_OPS_LISTEN"] = gateway[3]
+	c, err := config.LoadFrom(variables)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &Fleet{
+		Config: c, URL: c.PublicURL, Admin: client.New(c.PublicURL, c.AdminKey),
+		bin: bin, variables: variables, logs: t.TempDir(),
+	}
+	f.Gateway = f.program("gateway", c.GatewayOpsListen)
+	f.Ingester = f.program("ingester", c.IngesterOpsListen)
+	f.Aggregator = f.program("aggregator", c.AggregatorOpsListen)
+	stacktest.Cleanup(t, "namespace "+c.Namespace, func(ctx context.Context) error { return remove(ctx, c) })
+	t.Cleanup(func() { f.end(t) })
+	if err := f.setup(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range f.programs() {
+		if err := p.Start(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, p := range f.programs() {
+		if err := p.Ready(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return f
+}
+
+func (f *Fleet) programs() []*Program { return []*Program{f.Gateway, f.Ingester, f.Aggregator} }
+
+func (f *Fleet) program(name, ops string) *Program {
+	return &Program{
+		Name: name, ops: ops, path: filepath.Join(f.bin, name),
+		env: f.environment(), logPath: filepath.Join(f.logs, name+".log"),
+	}
+}
+
+func (f *Fleet) environment() []string {
+	environment := []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}
+	for name, value := range f.variables {
+		environment = append(environment, name+"="+value)
+	}
+	return environment
+}
+
+// setup runs the one-shot program to its end.
+func (f *Fleet) setup(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
+	defer cancel()
+	command := exec.CommandContext(ctx, filepath.Join(f.bin, "setup"))
+	command.Env = f.environment()
+	var output bytes.Buffer
+	command.Stdout, command.Stderr = &output, &output
+	if err := command.Run(); err != nil {
+		return fmt.Errorf("run setup: %w\n%s", err, output.Bytes())
+	}
+	return nil
+}
+
+// end stops what runs and, after a failure, shows what the programs said.
+func (f *Fleet) end(t testing.TB) {
+	for _, p := range f.programs() {
+		if err := p.Stop(); err != nil && !errors.Is(err, errNotRunning) {
+			t.Errorf("stop %s: %v", p.Name, err)
+		}
+	}
+	if !t.Failed() {
+		return
+	}
+	for _, p := range f.programs() {
+		t.Logf("the last of the log of %s:\n%s", p.Name, p.logTail(logTailBytes))
+	}
+}
+
+// freeAddrs are addresses nobody listens on.
+func freeAddrs(t testing.TB, n int) []string {
+	t.Helper()
+	addrs := make([]string, n)
+	for i := range addrs {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatalf("find a free port: %v", err)
+		}
+		defer func() { _ = listener.Close() }()
+		addrs[i] = listener.Addr().String()
+	}
+	return addrs
+}

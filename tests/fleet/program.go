@@ -1,0 +1,153 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+
+	"clickledger/tests/poll"
+)
+
+const (
+	readyTimeout  = 90 * time.Second
+	readyInterval = 50 * time.Millisecond
+	// stopTimeout is how long an ordered stop may take.
+	stopTimeout = 45 * time.Second
+)
+
+var errNotRunning = errors.New("not running")
+
+// Program is one of the three long-running programs. It is not safe for
+// concurrent use.
+type Program struct {
+	Name string
+
+	path    string
+	env     []string
+	ops     string // host:port of its operations port
+	logPath string
+
+	command *exec.Cmd
+	exited  chan error
+}
+
+// Start runs the program; Ready waits for it.
+func (p *Program) Start() error {
+	log, err := os.OpenFile(p.logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("open log of %s: %w", p.Name, err)
+	}
+	defer func() { _ = log.Close() }()
+	p.command = exec.Command(p.path)
+	p.command.Env, p.command.Stdout, p.command.Stderr = p.env, log, log
+	if err := p.command.Start(); err != nil {
+		return fmt.Errorf("start %s: %w", p.Name, err)
+	}
+	p.exited = make(chan error, 1)
+	go func(command *exec.Cmd, exited chan<- error) { exited <- command.Wait() }(p.command, p.exited)
+	return nil
+}
+
+// Ready waits until /readyz answers 200; it fails at once if the program ends.
+func (p *Program) Ready(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	err := poll.Until(ctx, readyTimeout, readyInterval, func(ctx context.Context) error {
+		select {
+		case err := <-p.exited:
+			p.exited <- err
+			cancel(err)
+			return fmt.Errorf("it ended (%v):\n%s", err, p.logTail(logTailBytes))
+		default:
+			return p.probe(ctx)
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("wait for %s: %w", p.Name, err)
+	}
+	return nil
+}
+
+func (p *Program) probe(ctx context.Context) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.ops+"/readyz", http.NoBody)
+	if err != nil {
+		return err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = response.Body.Close() }()
+	body, _ := io.ReadAll(io.LimitReader(response.Body, 1<<10))
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("not ready: %s", body)
+	}
+	return nil
+}
+
+// Stop asks the program to end, as an operator would, and waits. It is an
+// error if it had ended before, ends with a failure, or has to be killed.
+func (p *Program) Stop() error {
+	if p.command == nil {
+		return errNotRunning
+	}
+	if err := p.command.Process.Signal(syscall.SIGTERM); err != nil {
+		return fmt.Errorf("signal: %w", errors.Join(err, p.wait()))
+	}
+	return p.wait()
+}
+
+// Kill ends the program as a crash would.
+func (p *Program) Kill() error {
+	if p.command == nil {
+		return errNotRunning
+	}
+	if err := p.command.Process.Kill(); err != nil {
+		return fmt.Errorf("kill %s: %w", p.Name, err)
+	}
+	_ = p.wait() // it was killed: that is its error
+	return nil
+}
+
+func (p *Program) wait() error {
+	timer := time.NewTimer(stopTimeout)
+	defer timer.Stop()
+	command := p.command
+	p.command = nil
+	select {
+	case err := <-p.exited:
+		return err
+	case <-timer.C:
+		_ = command.Process.Kill()
+		return fmt.Errorf("still running after %v", stopTimeout)
+	}
+}
+
+// logTail is the last of what it said.
+func (p *Program) logTail(bytesMax int64) string {
+	log, err := os.Open(p.logPath)
+	if err != nil {
+		return err.Error()
+	}
+	defer func() { _ = log.Close() }()
+	if info, err := log.Stat(); err == nil && info.Size() > bytesMax {
+		_, _ = log.Seek(-bytesMax, io.SeekEnd)
+	}
+	text, _ := io.ReadAll(log)
+	return string(text)
+}
+
+// Log is everything it said so far.
+func (p *Program) Log() (string, error) {
+	text, err := os.ReadFile(p.logPath)
+	if err != nil {
+		return "", fmt.Errorf("read log of %s: %w", p.Name, err)
+	}
+	return string(text), nil
+}

@@ -1,0 +1,128 @@
+// Command load sends clicks to the running system at a constant rate, waits
+// until every one is counted and final, compares, and reports.
+//
+// It is an open loop: click number i is due at begin + i/rate whatever the
+// system does, and its latency is measured from then, so a stall is charged to
+// every click that it delayed.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"clickledger/internal/config"
+	"clickledger/tests/client"
+	"clickledger/tests/report"
+)
+
+// settings are the environment's; --help shows them.
+type settings struct {
+	Rate        int           `env:"RATE" default:"1000" help:"Clicks per second."`
+	Duration    time.Duration `env:"DURATION" default:"30s" help:"How long to click."`
+	Ads         int           `env:"ADS" default:"1000" help:"Ads, over several advertisers; which is clicked is Zipf-distributed."`
+	Connections int           `env:"CLIENTS" default:"128" help:"Keep-alive connections."`
+}
+
+func (s settings) check() error {
+	switch {
+	case s.Rate < 1 || s.Rate > 1_000_000:
+		return errors.New("RATE must be from 1 to 1,000,000")
+	case s.Duration < time.Second:
+		return errors.New("DURATION must be at least 1s")
+	case s.Ads < 1 || s.Ads > 100_000:
+		return errors.New("ADS must be from 1 to 100,000")
+	case s.Connections < 1 || s.Connections > 10_000:
+		return errors.New("CLIENTS must be from 1 to 10,000")
+	default:
+		return nil
+	}
+}
+
+// clicks is how many are due in all.
+func (s settings) clicks() int { return int(float64(s.Rate) * s.Duration.Seconds()) }
+
+func main() {
+	var s settings
+	kong.Parse(&s, kong.Name("load"), kong.UsageOnError(),
+		kong.Description("Clicks at a constant rate, then compares what was counted with what was sent. The system must be up: `just run`. Writes .local/reports/load.json."))
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, s); err != nil {
+		fmt.Fprintln(os.Stderr, "load:", err)
+		os.Exit(1)
+	}
+}
+
+// run is one measurement from its advertisers to its report.
+func run(ctx context.Context, s settings) error {
+	if err := s.check(); err != nil {
+		return err
+	}
+	variables, err := config.LocalVariables()
+	if err != nil {
+		return err
+	}
+	c, err := config.LoadFrom(variables)
+	if err != nil {
+		return err
+	}
+	admin := client.New(c.PublicURL, c.AdminKey)
+	say("making %d ads of %d advertisers", s.Ads, advertiserCount)
+	catalogue, err := newCatalogue(ctx, admin, s.Ads)
+	if err != nil {
+		return fmt.Errorf("%w (is the system up? `just run`)", err)
+	}
+	say("issuing impressions for %d clicks", s.clicks())
+	supply, err := newSupply(ctx, admin, catalogue.ads, s.clicks())
+	if err != nil {
+		return err
+	}
+	stack, err := findStack(ctx)
+	if err != nil {
+		return err
+	}
+	watch, err := newWatch(ctx, admin, catalogue.probe)
+	if err != nil {
+		return err
+	}
+
+	result := result{RateTarget: s.Rate, Origin: report.NewOrigin(time.Now())}
+	tally := newTally(len(catalogue.ads))
+	before := stack.usage()
+	say("clicking %d times a second for %v over %d connections", s.Rate, s.Duration, s.Connections)
+	watching := watch.start(ctx)
+	sender := sender{url: c.PublicURL, connections: s.Connections, rate: s.Rate, supply: supply, tally: tally}
+	elapsed, err := sender.run(ctx)
+	watch.stopClicking()
+	if err != nil {
+		watch.stop()
+		<-watching
+		return err
+	}
+	during := stack.usage()
+	result.RateAchieved = float64(tally.answered()) / elapsed.Seconds()
+	promised := tally.oracle(catalogue.ads, watch)
+	say("sent %d clicks in %.1f s; waiting until all are counted", tally.sent()+watch.sent(), elapsed.Seconds())
+	countErr := catalogue.waitCounted(ctx, admin, promised)
+	result.measureUsage(before, during, stack.usage(), tally.sent()+watch.sent())
+	say("waiting until the last minute is final")
+	finalErr := watch.waitFinal(ctx, promised)
+	watch.stop()
+	<-watching
+	if err := result.compare(ctx, admin, catalogue, promised); err != nil {
+		return errors.Join(countErr, finalErr, err)
+	}
+	result.fill(tally, watch)
+	return errors.Join(finalErr, result.finish())
+}
+
+func say(format string, args ...any) {
+	fmt.Printf("%s  %s\n", time.Now().UTC().Format("15:04:05"), fmt.Sprintf(format, args...))
+}
