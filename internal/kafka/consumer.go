@@ -1,0 +1,207 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"clickledger/internal/click"
+	"clickledger/internal/config"
+	recordv1 "clickledger/proto/gen/clickledger/record/v1"
+)
+
+const (
+	// sessionTimeout is how long the partitions of an ingester that was killed
+	// stay without one.
+	sessionTimeout    = 10 * time.Second
+	heartbeatInterval = 2 * time.Second
+	// rebalanceTimeout must be longer than any batch: a batch blocks rebalances.
+	rebalanceTimeout = 2 * time.Minute
+	leaveTimeout     = 5 * time.Second
+
+	// The broker answers a fetch when it has this much, or after the wait: a
+	// busy stream is fetched a few times a second instead of hundreds.
+	fetchBytesMin     = 256 << 10
+	fetchWait         = 200 * time.Millisecond
+	fetchBytesMax     = 16 << 20
+	partitionBytesMax = 4 << 20
+
+	// What one batch holds at most.
+	batchRecordsMax = 50_000
+	batchBytesMax   = 16 << 20
+)
+
+// Consumer is one member of the ingester's group. It hands out one batch at a
+// time: Gather, then Commit if all of it was dealt with, then Release. From
+// Gather to Release no partition is taken away from it. It is not safe for
+// concurrent use, except Progress.
+//
+// A batch that was not committed is only read again by a new Consumer: after a
+// failure, Leave and make another.
+type Consumer struct {
+	client *kgo.Client
+	config config.Config
+	log    *slog.Logger
+	owned  ownedPartitions
+	held   []*kgo.Record // the batch, as it came
+}
+
+// NewConsumer begins to join the group; it does not wait for Kafka. Partitions
+// without a commit are read from their first record.
+func NewConsumer(c config.Config, log *slog.Logger) (*Consumer, error) {
+	consumer := &Consumer{config: c, log: log}
+	client, err := kgo.NewClient(append(commonOptions(c),
+		kgo.ConsumerGroup(c.IngesterGroup()),
+		kgo.ConsumeTopics(c.ClicksTopic()),
+		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
+		kgo.Balancers(kgo.CooperativeStickyBalancer()),
+		kgo.SessionTimeout(sessionTimeout),
+		kgo.HeartbeatInterval(heartbeatInterval),
+		kgo.RebalanceTimeout(rebalanceTimeout),
+		kgo.BlockRebalanceOnPoll(),
+		kgo.DisableAutoCommit(),
+		kgo.OnPartitionsAssigned(consumer.owned.add),
+		kgo.OnPartitionsRevoked(consumer.owned.remove),
+		kgo.OnPartitionsLost(consumer.owned.remove),
+		kgo.FetchMinBytes(fetchBytesMin),
+		kgo.FetchMaxWait(fetchWait),
+		kgo.FetchMaxBytes(fetchBytesMax),
+		kgo.FetchMaxPartitionBytes(partitionBytesMax),
+		kgo.RequiredAcks(kgo.AllISRAcks()), // of dead letters
+	)...)
+	if err != nil {
+		return nil, fmt.Errorf("make kafka consumer for %v: %w", c.KafkaBrokers, err)
+	}
+	consumer.client = client
+	return consumer, nil
+}
+
+// Gather waits for records, goes on collecting them until the time until, or
+// until the batch is full, and returns what they hold in the order of each
+// partition: clicks, and records that can never be one. It returns ctx.Err()
+// when ctx ends before anything came.
+func (c *Consumer) Gather(ctx context.Context, until time.Time) ([]click.Placed, []click.DeadLetter, error) {
+	if err := c.poll(ctx); err != nil {
+		return nil, nil, err
+	}
+	bytes := 0
+	for counted := 0; len(c.held) < batchRecordsMax && time.Now().Before(until); {
+		for ; counted < len(c.held); counted++ {
+			bytes += len(c.held[counted].Value)
+		}
+		if bytes >= batchBytesMax {
+			break
+		}
+		more, cancel := context.WithDeadline(ctx, until)
+		err := c.poll(more)
+		cancel()
+		if more.Err() != nil {
+			break // time is up, or we are asked to stop: what is held is a batch
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+	}
+	clicks, dead := c.decode()
+	return clicks, dead, nil
+}
+
+// poll adds to the batch what has come; it waits until there is something.
+func (c *Consumer) poll(ctx context.Context) error {
+	before := len(c.held)
+	for len(c.held) == before {
+		fetches := c.client.PollRecords(ctx, batchRecordsMax-before)
+		c.held = append(c.held, fetches.Records()...)
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := c.fetchFault(fetches); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fetchFault is the first fault among fetches that reading on will not mend.
+func (c *Consumer) fetchFault(fetches kgo.Fetches) error {
+	for _, fault := range fetches.Errors() {
+		var loss *kgo.ErrDataLoss
+		if errors.As(fault.Err, &loss) {
+			// Kafka dropped records before they were read. Reading goes on with
+			// what there is; nothing but saying so can be done here.
+			c.log.Error("the stream has lost records", "partition", fault.Partition, "error", fault.Err)
+			continue
+		}
+		return fmt.Errorf("read partition %d of %s: %w", fault.Partition, c.config.ClicksTopic(), fault.Err)
+	}
+	return nil
+}
+
+func (c *Consumer) decode() (clicks []click.Placed, dead []click.DeadLetter) {
+	clicks = make([]click.Placed, 0, len(c.held))
+	var scratch recordv1.Click
+	for _, record := range c.held {
+		position := click.Position{Partition: record.Partition, Offset: record.Offset}
+		decoded, err := decodeRecord(record.Value, &scratch)
+		if err != nil {
+			dead = append(dead, click.DeadLetter{Position: position, Reason: err.Error()})
+			continue
+		}
+		clicks = append(clicks, click.Placed{Click: decoded, Position: position})
+	}
+	return clicks, dead
+}
+
+// Commit tells Kafka that exactly the batch, and all before it, is dealt with.
+// Call it last: what is committed is never read again.
+func (c *Consumer) Commit(ctx context.Context) error {
+	last := map[int32]*kgo.Record{}
+	for _, record := range c.held {
+		last[record.Partition] = record
+	}
+	ends := make([]*kgo.Record, 0, len(last))
+	for _, record := range last {
+		ends = append(ends, record)
+	}
+	if err := c.client.CommitRecords(ctx, ends...); err != nil {
+		return fmt.Errorf("commit offsets: %w", err)
+	}
+	return nil
+}
+
+// Release ends the batch and lets partitions be taken away and given.
+func (c *Consumer) Release() {
+	c.held = nil
+	c.client.AllowRebalance()
+}
+
+// Leave gives up the batch, leaves the group so that others take over at once,
+// and closes the connections.
+func (c *Consumer) Leave() {
+	c.Release()
+	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
+	defer cancel()
+	if err := c.client.LeaveGroupContext(ctx); err != nil {
+		c.log.Warn("leave group", "error", err)
+	}
+	c.client.Close()
+}
+
+// Check reports whether the clicks topic is there with the configured
+// partitions, and its id. Its errors are those of Producer.CheckTopic.
+func (c *Consumer) Check(ctx context.Context) (topicID string, err error) {
+	topic := c.config.ClicksTopic()
+	if err := checkTopic(ctx, c.client, topic, c.config.Partitions); err != nil {
+		return "", err
+	}
+	details, err := kadm.NewClient(c.client).ListTopics(ctx, topic)
+	if err != nil {
+		return "", fmt.Errorf("look at topic %s: %w: %w", topic, click.ErrUnavailable, err)
+	}
+	return details[topic].ID.String(), nil
+}
