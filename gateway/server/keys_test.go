@@ -1,0 +1,124 @@
+package server
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"clickledger/internal/click"
+)
+
+// keysAt is a look-up of keys whose clock a test moves, and one stored key.
+func keysAt(t *testing.T, now *time.Time) (*Keys, *memoryStore, string, int64) {
+	t.Helper()
+	store := newMemoryStore()
+	keys, err := NewKeys(testAdminKey, store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys.now = func() time.Time { return *now }
+	shown, key, err := newKey(click.RoleAdvertiser, 7, "k", *now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	store.keys[key.ID] = key
+	return keys, store, shown, key.ID
+}
+
+func TestKeysTellWhoCalls(t *testing.T) {
+	now := time.Now()
+	keys, _, shown, id := keysAt(t, &now)
+	for header, want := range map[string]Principal{
+		"Bearer " + testAdminKey: {Role: click.RoleAdmin},
+		"bearer " + shown:        {Role: click.RoleAdvertiser, AdvertiserID: 7, KeyID: id},
+	} {
+		if got, err := keys.Authenticate(t.Context(), header); err != nil || got != want {
+			t.Errorf("%+v, %v", got, err)
+		}
+	}
+	for header, want := range map[string]error{
+		"":                                     errKeyMissing,
+		"Bearer ":                              errKeyMissing,
+		shown:                                  errKeyMissing,
+		"Basic " + shown:                       errKeyMissing,
+		"Bearer x":                             errKeyInvalid,
+		"Bearer " + testAdminKey + "x":         errKeyInvalid,
+		"Bearer " + shown[:len(shown)-1] + "!": errKeyInvalid,
+		"Bearer " + shown + "x":                errKeyInvalid,
+		"Bearer clk_-5_" + shown[strings.LastIndex(shown, "_")+1:]: errKeyInvalid,
+		"Bearer clk_5_" + strings.Repeat("A", 43):                  errKeyInvalid,
+	} {
+		if _, err := keys.Authenticate(t.Context(), header); !errors.Is(err, want) {
+			t.Errorf("%.20q: %v", header, err)
+		}
+	}
+}
+
+func TestRevokedAndExpiredKeysEndWithinFiveSeconds(t *testing.T) {
+	now := time.Now()
+	keys, store, shown, id := keysAt(t, &now)
+	header := "Bearer " + shown
+	for range 3 {
+		if _, err := keys.Authenticate(t.Context(), header); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := store.readCount(); n != 1 {
+		t.Errorf("the store was asked %d times", n)
+	}
+	key := store.keys[id]
+	key.RevokedAt = now
+	store.keys[id] = key
+	now = now.Add(keyConfirmInterval)
+	if _, err := keys.Authenticate(t.Context(), header); !errors.Is(err, errKeyInvalid) {
+		t.Errorf("a revoked key: %v", err)
+	}
+	key.RevokedAt, key.ExpiresAt = time.Time{}, now.Add(time.Second)
+	store.keys[id] = key
+	keys.Forget(id)
+	if _, err := keys.Authenticate(t.Context(), header); err != nil {
+		t.Errorf("before it expires: %v", err)
+	}
+	now = now.Add(time.Second)
+	if _, err := keys.Authenticate(t.Context(), header); !errors.Is(err, errKeyInvalid) {
+		t.Errorf("an expired key: %v", err)
+	}
+}
+
+func TestAwayStoreLocksNobodyOutForTenMinutes(t *testing.T) {
+	now := time.Now()
+	keys, store, shown, _ := keysAt(t, &now)
+	header := "Bearer " + shown
+	if _, err := keys.Authenticate(t.Context(), header); err != nil {
+		t.Fatal(err)
+	}
+	store.setAway(true)
+	now = now.Add(keyUnconfirmedMax - time.Second)
+	if _, err := keys.Authenticate(t.Context(), header); err != nil {
+		t.Errorf("after nearly ten minutes: %v", err)
+	}
+	now = now.Add(2 * time.Second)
+	if _, err := keys.Authenticate(t.Context(), header); !errors.Is(err, click.ErrUnavailable) {
+		t.Errorf("after ten minutes: %v", err)
+	}
+	if _, err := keys.Authenticate(t.Context(), "Bearer "+testAdminKey); err != nil {
+		t.Errorf("the operator: %v", err)
+	}
+}
+
+func TestGuessedKeyIDsAreBounded(t *testing.T) {
+	now := time.Now()
+	keys, store, _, _ := keysAt(t, &now)
+	var err error
+	for range keyLookUpsPerSecond + 1 {
+		shown, _, drawErr := newKey(click.RoleAdmin, 0, "", now)
+		if drawErr != nil {
+			t.Fatal(drawErr)
+		}
+		_, err = keys.Authenticate(t.Context(), "Bearer "+shown)
+	}
+	if !errors.Is(err, errKeyGuessing) || store.readCount() != keyLookUpsPerSecond {
+		t.Errorf("after %d look-ups: %v", store.readCount(), err)
+	}
+}
