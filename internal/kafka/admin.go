@@ -79,7 +79,7 @@ func (a *Admin) EnsureTopics(ctx context.Context) (created []string, err error) 
 		switch {
 		case errors.Is(err, kerr.TopicAlreadyExists):
 		case err != nil:
-			return created, fmt.Errorf("create topic %s: %w", topic.name, err)
+			return created, brokerError("create topic "+topic.name, err)
 		default:
 			created = append(created, topic.name)
 		}
@@ -106,7 +106,7 @@ func (a *Admin) topicConfigs(retention time.Duration, timestamps string) map[str
 func (a *Admin) checkAppendTime(ctx context.Context, topic string) error {
 	described, err := a.admin.DescribeTopicConfigs(ctx, topic)
 	if err != nil {
-		return fmt.Errorf("read configuration of topic %s: %w", topic, err)
+		return brokerError("read configuration of topic "+topic, err)
 	}
 	resource, err := described.On(topic, nil)
 	if err = errors.Join(err, resource.Err); err != nil {

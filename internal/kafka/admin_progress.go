@@ -73,15 +73,15 @@ func (a *Admin) committed(ctx context.Context) (topicID string, offsets click.Of
 	topic := a.config.ClicksTopic()
 	details, err := a.admin.ListTopics(ctx, topic)
 	if err != nil {
-		return "", nil, unavailable("look at topic "+topic, err)
+		return "", nil, brokerError("look at topic "+topic, err)
 	}
 	detail := details[topic]
 	if detail.Err != nil {
-		return "", nil, fmt.Errorf("look at topic %s: %w", topic, detail.Err)
+		return "", nil, brokerError("look at topic "+topic, detail.Err)
 	}
 	commits, err := a.admin.FetchOffsets(ctx, a.config.IngesterGroup())
 	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
-		return "", nil, unavailable("read committed offsets", err)
+		return "", nil, brokerError("read committed offsets", err)
 	}
 	starts, err := a.offsets("find log starts", func() (kadm.ListedOffsets, error) {
 		return a.admin.ListStartOffsets(ctx, topic)
@@ -92,7 +92,7 @@ func (a *Admin) committed(ctx context.Context) (topicID string, offsets click.Of
 	for partition := range starts {
 		commit, ok := commits.Lookup(topic, int32(partition))
 		if ok && commit.Err != nil {
-			return "", nil, fmt.Errorf("read committed offset of partition %d: %w", partition, commit.Err)
+			return "", nil, brokerError(fmt.Sprintf("read committed offset of partition %d", partition), commit.Err)
 		}
 		if ok && commit.At >= 0 {
 			starts[partition] = commit.At
@@ -106,7 +106,7 @@ func (a *Admin) committed(ctx context.Context) (topicID string, offsets click.Of
 func (a *Admin) offsets(what string, list func() (kadm.ListedOffsets, error), partitions int) (click.Offsets, error) {
 	listed, err := list()
 	if err != nil {
-		return nil, unavailable(what, err)
+		return nil, brokerError(what, err)
 	}
 	offsets := make(click.Offsets, partitions)
 	for partition := range offsets {
@@ -115,13 +115,19 @@ func (a *Admin) offsets(what string, list func() (kadm.ListedOffsets, error), pa
 			return nil, fmt.Errorf("%s: no answer for partition %d: %w", what, partition, click.ErrUnavailable)
 		}
 		if offset.Err != nil {
-			return nil, unavailable(fmt.Sprintf("%s: partition %d", what, partition), offset.Err)
+			return nil, brokerError(fmt.Sprintf("%s: partition %d", what, partition), offset.Err)
 		}
 		offsets[partition] = offset.Offset
 	}
 	return offsets, nil
 }
 
-func unavailable(what string, err error) error {
+// brokerError says what failed. Unless a broker said so for good, it is
+// click.ErrUnavailable: worth trying again.
+func brokerError(what string, err error) error {
+	var answer *kerr.Error
+	if errors.As(err, &answer) && !answer.Retriable {
+		return fmt.Errorf("%s: %w", what, err)
+	}
 	return fmt.Errorf("%s: %w: %w", what, click.ErrUnavailable, err)
 }

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"clickledger/internal/click"
+	"clickledger/internal/clickhouse"
+	"clickledger/internal/config"
+	"clickledger/internal/kafka"
+	"clickledger/internal/s3"
+)
+
+func setUpKafka(ctx context.Context, c config.Config) (string, error) {
+	admin, err := kafka.NewAdmin(c)
+	if err != nil {
+		return "", err
+	}
+	defer admin.Close()
+	created, err := admin.EnsureTopics(ctx)
+	if err != nil {
+		return "", err
+	}
+	if len(created) == 0 {
+		return fmt.Sprintf("topics %s and %s are there", c.ClicksTopic(), c.DeadTopic()), nil
+	}
+	return "created " + strings.Join(created, " and "), nil
+}
+
+// setUpClickHouse brings the schema up to date and starts the ledger. It starts
+// one minute before now, so that no click of a gateway whose clock is a little
+// behind lies before it. Clicks that do (the store was lost, Kafka was not) are
+// not lost: a window before the start that holds a click is flushed like one
+// with late clicks.
+func setUpClickHouse(ctx context.Context, c config.Config, now time.Time) (string, error) {
+	if err := clickhouse.Migrate(ctx, c); err != nil {
+		return "", err
+	}
+	store, err := clickhouse.Open(c)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = store.Close() }()
+	start, err := store.StartLedger(ctx, click.WindowOf(now.Add(-click.WindowLength)))
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("schema of %s is up to date, its ledger starts at %s", c.Database(), start), nil
+}
+
+func setUpS3(ctx context.Context, c config.Config) (string, error) {
+	lake, err := s3.Open(c)
+	if err != nil {
+		return "", err
+	}
+	created, err := lake.Ensure(ctx)
+	if err != nil {
+		return "", err
+	}
+	if created {
+		return "created bucket " + c.Bucket(), nil
+	}
+	return "bucket " + c.Bucket() + " is there", nil
+}
