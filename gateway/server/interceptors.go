@@ -59,6 +59,9 @@ func logCall(ctx context.Context, log *slog.Logger, p Principal, method, code st
 	}
 	if text := cause(err); text != "" {
 		level, attributes = slog.LevelError, append(attributes, slog.String("error", text))
+		if connect.CodeOf(err) == connect.CodeUnavailable {
+			level = slog.LevelWarn // another's outage, not our mistake
+		}
 	}
 	log.LogAttrs(ctx, level, "call", attributes...)
 }

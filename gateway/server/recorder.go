@@ -113,7 +113,7 @@ func (r *Recorder) produce(ctx context.Context, t click.Token, ad *adEntry, arri
 		Arrival:      click.NewArrivalID(r.instance, r.sequence.Add(1)),
 	}, t.FanOut)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("produce click: %w", err)
+		return time.Time{}, err // it says "produce click" itself
 	}
 	r.recent.add(t.Impression, clickedAt)
 	r.readClock(clickedAt, appended, r.now())
