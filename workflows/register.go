@@ -10,4 +10,5 @@ type registry interface {
 func Register(r registry) {
 	r.RegisterWorkflow(FlushTick)
 	r.RegisterWorkflow(FlushWindow)
+	r.RegisterWorkflow(RebuildSeen)
 }

@@ -46,6 +46,16 @@ func (s *Store) InsertClicks(ctx context.Context, clicks []click.Placed) error {
 	return nil
 }
 
+// CheckClicks reports whether clicks can be read, and so likely stored. The
+// error wraps click.ErrUnavailable while the server or its schema is not there;
+// a wrong password, say, it does not.
+func (s *Store) CheckClicks(ctx context.Context) error {
+	if err := s.conn.Exec(ctx, "SELECT impression_id FROM clicks LIMIT 0"); err != nil {
+		return readError("look at clicks", err)
+	}
+	return nil
+}
+
 // columnsOf turns rows into the columns of insertClicks: whole slices are
 // appended, which costs a fifth of appending row by row.
 func columnsOf(clicks []click.Placed) []any {

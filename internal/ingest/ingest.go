@@ -36,6 +36,9 @@ const (
 	drainTimeout = 15 * time.Second
 )
 
+// ErrFatal: going on would do harm, or can never succeed.
+var ErrFatal = errors.New("cannot ingest")
+
 var (
 	errStalled  = errors.New("a batch took longer than " + stallLimit.String())
 	errDraining = errors.New("the batch was not finished in the time left for stopping")
@@ -62,7 +65,7 @@ type store interface {
 	// InsertClicks wraps click.ErrRejected if the data itself is refused.
 	InsertClicks(ctx context.Context, clicks []click.Placed) error
 	StoredAmong(ctx context.Context, clicks []click.Placed, validity time.Duration) ([]bool, error)
-	Ping(ctx context.Context) error
+	CheckClicks(ctx context.Context) error
 }
 
 type seenIndex interface {
@@ -78,8 +81,8 @@ type Parts struct {
 	Log      *slog.Logger
 	Registry prometheus.Registerer
 	Validity time.Duration // of click tokens
-	// Join becomes a member of the group. An error that wraps
-	// click.ErrOtherTopic ends the ingester; any other is tried again.
+	// Join becomes a member of the group. An error that wraps ErrFatal ends the
+	// ingester; any other is tried again.
 	Join  func(ctx context.Context) (Stream, error)
 	Store store
 	Seen  seenIndex
@@ -105,14 +108,14 @@ func New(p Parts) (*Ingester, error) {
 }
 
 // Run stores clicks until ctx ends; the batch in hand is finished first. What
-// is away is waited for. It returns early only when going on could do harm.
+// is away is waited for. It returns early only with an ErrFatal.
 func (i *Ingester) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		if err := i.awaitStores(ctx); err != nil {
 			break
 		}
 		err := i.consume(ctx)
-		if errors.Is(err, click.ErrOtherTopic) {
+		if errors.Is(err, ErrFatal) {
 			return err
 		}
 		if ctx.Err() == nil {

@@ -33,7 +33,7 @@ func (i *Ingester) persist(ctx context.Context, s step, try func(context.Context
 		case err == nil:
 			trouble.over(i, s)
 			return nil
-		case errors.Is(err, click.ErrRejected), errors.Is(err, click.ErrOtherTopic):
+		case errors.Is(err, click.ErrRejected), errors.Is(err, ErrFatal):
 			return err
 		case ctx.Err() != nil:
 			return fmt.Errorf("%w: %w", context.Cause(ctx), err)
@@ -49,7 +49,7 @@ func (i *Ingester) persist(ctx context.Context, s step, try func(context.Context
 // awaitStores waits, outside the group, until a batch could succeed.
 func (i *Ingester) awaitStores(ctx context.Context) error {
 	return i.persist(ctx, stepReady, func(ctx context.Context) error {
-		if err := i.Store.Ping(ctx); err != nil {
+		if err := i.Store.CheckClicks(ctx); err != nil {
 			return err
 		}
 		complete, err := i.Seen.Complete(ctx)

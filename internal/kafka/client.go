@@ -58,6 +58,8 @@ func checkTopic(ctx context.Context, client *kgo.Client, topic string, partition
 	switch {
 	case errors.Is(found.Err, kerr.UnknownTopicOrPartition):
 		return fmt.Errorf("topic %s does not exist; run setup first: %w", topic, click.ErrNotFound)
+	case kerr.IsRetriable(found.Err):
+		return fmt.Errorf("look at topic %s: %w: %w", topic, click.ErrUnavailable, found.Err)
 	case found.Err != nil:
 		return fmt.Errorf("look at topic %s: %w", topic, found.Err)
 	case len(found.Partitions) != int(partitions):

@@ -17,6 +17,7 @@ import (
 	"clickledger/internal/config"
 	"clickledger/internal/kafka"
 	"clickledger/internal/process"
+	"clickledger/internal/valkey"
 )
 
 func main() {
@@ -39,6 +40,11 @@ func run(ctx context.Context, c config.Config, log *slog.Logger) error {
 		return err
 	}
 	defer admin.Close()
+	seen, err := valkey.OpenSeenIndex(c)
+	if err != nil {
+		return err
+	}
+	defer seen.Close()
 	temporal, err := client.NewLazyClient(client.Options{
 		HostPort:       c.TemporalAddr,
 		Namespace:      c.TemporalNamespace(),
@@ -52,7 +58,7 @@ func run(ctx context.Context, c config.Config, log *slog.Logger) error {
 
 	workers := newWorkers(temporal, &activities.Flush{
 		Stream: admin, Ledger: store, Figures: store, Lateness: c.AllowedLateness, Now: time.Now,
-	})
+	}, &activities.RebuildSeen{Seen: seen, Impressions: store, Validity: c.TokenValidity, Now: time.Now})
 	ops.AddCheck("clickhouse", store.Ping)
 	ops.AddCheck("kafka", admin.Ping)
 	ops.AddCheck("temporal", func(ctx context.Context) error { return checkNamespace(ctx, temporal, c.TemporalNamespace()) })

@@ -35,7 +35,7 @@ type workers struct {
 	fatal      chan error
 }
 
-func newWorkers(c client.Client, flush *activities.Flush) *workers {
+func newWorkers(c client.Client, flush *activities.Flush, rebuildSeen *activities.RebuildSeen) *workers {
 	w := &workers{fatal: make(chan error, 2)} // one for each worker
 	w.flush = w.worker(c, workflows.FlushQueue, flushActivitiesMax)
 	w.operations = w.worker(c, workflows.OperationsQueue, operationsActivitiesMax)
@@ -43,6 +43,7 @@ func newWorkers(c client.Client, flush *activities.Flush) *workers {
 		workflows.Register(each)
 		each.RegisterActivity(flush) // on both: repairs flush from operations
 	}
+	w.operations.RegisterActivity(rebuildSeen)
 	return w
 }
 
