@@ -154,3 +154,16 @@ func freeAddrs(t testing.TB, n int) []string {
 	}
 	return addrs
 }
+
+// Logs is everything the programs said so far.
+func (f *Fleet) Logs() (string, error) {
+	var all string
+	for _, p := range f.programs() {
+		text, err := os.ReadFile(p.logPath)
+		if err != nil {
+			return "", fmt.Errorf("read log of %s: %w", p.Name, err)
+		}
+		all += string(text)
+	}
+	return all, nil
+}

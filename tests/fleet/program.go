@@ -142,12 +142,3 @@ func (p *Program) logTail(bytesMax int64) string {
 	text, _ := io.ReadAll(log)
 	return string(text)
 }
-
-// Log is everything it said so far.
-func (p *Program) Log() (string, error) {
-	text, err := os.ReadFile(p.logPath)
-	if err != nil {
-		return "", fmt.Errorf("read log of %s: %w", p.Name, err)
-	}
-	return string(text), nil
-}
