@@ -42,5 +42,6 @@ func run(ctx context.Context, c config.Config, _ *slog.Logger) error {
 	}
 	// What starts work comes last: it finds everything in its place.
 	return report.all(ctx,
-		step{"schedules", temporal.ensureSchedules})
+		step{"schedules", temporal.ensureSchedules},
+		step{"seen", func(ctx context.Context) (string, error) { return ensureSeen(ctx, c, temporal.client) }})
 }

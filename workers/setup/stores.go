@@ -6,11 +6,15 @@ import (
 	"strings"
 	"time"
 
+	"go.temporal.io/sdk/client"
+
 	"clickledger/internal/click"
 	"clickledger/internal/clickhouse"
 	"clickledger/internal/config"
 	"clickledger/internal/kafka"
 	"clickledger/internal/s3"
+	"clickledger/internal/valkey"
+	"clickledger/workflows"
 )
 
 func setUpKafka(ctx context.Context, c config.Config) (string, error) {
@@ -63,4 +67,25 @@ func setUpS3(ctx context.Context, c config.Config) (string, error) {
 		return "created bucket " + c.Bucket(), nil
 	}
 	return "bucket " + c.Bucket() + " is there", nil
+}
+
+// ensureSeen has the seen index filled if it is not complete. The workflow does
+// so once an aggregator runs; until then the ingester waits.
+func ensureSeen(ctx context.Context, c config.Config, temporal client.Client) (string, error) {
+	index, err := valkey.OpenSeenIndex(c)
+	if err != nil {
+		return "", err
+	}
+	defer index.Close()
+	complete, err := index.Complete(ctx)
+	if err != nil {
+		return "", err
+	}
+	if complete {
+		return "the seen index is complete", nil
+	}
+	if err := workflows.StartRebuildSeen(ctx, temporal); err != nil {
+		return "", notKnownYet(err)
+	}
+	return "started " + workflows.RebuildSeenID + " to fill the seen index", nil
 }

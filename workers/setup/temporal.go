@@ -116,16 +116,21 @@ func (t *temporal) ensureSchedules(ctx context.Context) (string, error) {
 		if errors.Is(err, sdk.ErrScheduleAlreadyRunning) {
 			verb, err = "updated ", t.updateSchedule(ctx, schedule)
 		}
-		var invalid *serviceerror.InvalidArgument
-		if errors.As(err, &invalid) && strings.Contains(strings.ToLower(invalid.Message), "search attribute") {
-			err = fmt.Errorf("%w: %w", errNotKnownYet, err)
-		}
 		if err != nil {
-			return "", fmt.Errorf("%sschedule %s: %w", verb, schedule.ID, err)
+			return "", fmt.Errorf("schedule %s: %w", schedule.ID, notKnownYet(err))
 		}
 		did = append(did, verb+schedule.ID)
 	}
 	return strings.Join(did, ", "), nil
+}
+
+// notKnownYet marks the refusal of a search attribute that was only just added.
+func notKnownYet(err error) error {
+	var invalid *serviceerror.InvalidArgument
+	if errors.As(err, &invalid) && strings.Contains(strings.ToLower(invalid.Message), "search attribute") {
+		return fmt.Errorf("%w: %w", errNotKnownYet, err)
+	}
+	return err
 }
 
 func (t *temporal) updateSchedule(ctx context.Context, schedule client.ScheduleOptions) error {
