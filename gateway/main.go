@@ -35,9 +35,9 @@ func run(ctx context.Context, c config.Config, log *slog.Logger) error {
 		return err
 	}
 	go ops.Serve(log)
-	defer ops.Stop()
+	defer ops.Stop() //nolint:contextcheck // it ends after ctx has ended
 
-	listener, err := net.Listen("tcp", c.GatewayListen)
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.GatewayListen)
 	if err != nil {
 		return fmt.Errorf("listen for clicks: %w", err)
 	}
@@ -63,13 +63,13 @@ func run(ctx context.Context, c config.Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	cache.Watch(ads.Changed)
+	cache.Watch(ctx, ads.Changed)
 	producer, err := kafka.NewProducer(c)
 	if err != nil {
 		return err
 	}
 	// After the server, before the clients: the last clicks get their acks.
-	defer flush(producer, log)
+	defer flush(context.WithoutCancel(ctx), producer, log)
 
 	srv, err := server.New(server.Parts{
 		Config: c, Log: log, Registry: ops.Registry, Ads: ads, Producer: producer,
@@ -96,13 +96,13 @@ func run(ctx context.Context, c config.Config, log *slog.Logger) error {
 	case err = <-failed:
 	}
 	ops.NotReady()
-	stopCtx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
+	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
 	return errors.Join(err, srv.Shutdown(stopCtx))
 }
 
-func flush(producer *kafka.Producer, log *slog.Logger) {
-	ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
+func flush(ctx context.Context, producer *kafka.Producer, log *slog.Logger) {
+	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
 	defer cancel()
 	if err := producer.Close(ctx); err != nil {
 		log.Error("stop", "error", err)

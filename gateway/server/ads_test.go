@@ -80,7 +80,7 @@ func TestKnownAdIsServedStaleWhileNothingCanBeAsked(t *testing.T) {
 		t.Fatal(err)
 	}
 	cache.setAway(true)
-	store.setAway(true)
+	store.goAway()
 	ads.Changed(nil)
 	if ad, err := ads.Get(t.Context(), 1); err != nil || ad != testAd(1) {
 		t.Errorf("a known ad: %v", err)

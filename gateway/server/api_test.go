@@ -277,7 +277,7 @@ func TestAwayStoreIsUnavailableInWordsAndLogsHoldNoKey(t *testing.T) {
 	if _, err := g.as(key).GetAd(t.Context(), &v1.GetAdRequest{AdId: ad.GetAdId()}); err != nil {
 		t.Fatal(err)
 	}
-	g.store.setAway(true)
+	g.store.goAway()
 	_, err := g.as(key).GetAd(t.Context(), &v1.GetAdRequest{AdId: ad.GetAdId()})
 	wantCode(t, "away", err, connect.CodeUnavailable)
 	if !strings.Contains(err.Error(), "try again") {
@@ -310,7 +310,7 @@ func TestStatusListsWhatIsAwayAndStillAnswers(t *testing.T) {
 		t.Errorf("behind: %v, %v", got, err)
 	}
 	g.stream.set(func(s *memoryStream) { s.away = true })
-	g.store.setAway(true)
+	g.store.goAway()
 	g.cache.setAway(true)
 	got, err = g.as(testAdminKey).GetStatus(t.Context(), &v1.GetStatusRequest{})
 	if err != nil || got.GetWatermark() != nil || len(got.GetDegradedModes()) != 5 {
@@ -344,9 +344,9 @@ func TestUnknownPathsAreAnsweredInWordsAndNeverRedirected(t *testing.T) {
 		"/": 200, "/healthz": 200, "/readyz": 200, "/nothing": 404, "//evil.example.com/": 404, "/click/": 404, "/a/../click": 404,
 		"/clickledger.v1.CatalogService": 404, "/metrics": 404,
 	} {
-		response, body := g.request(t, "GET", path, nil)
-		if response.StatusCode != want || response.Header.Get("Location") != "" || body == "" {
-			t.Errorf("%s: %d %v %q", path, response.StatusCode, response.Header, body)
+		response := g.request(t, "GET", path, nil)
+		if response.status != want || response.header.Get("Location") != "" || response.body == "" {
+			t.Errorf("%s: %+v", path, response)
 		}
 	}
 }

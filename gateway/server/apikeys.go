@@ -11,6 +11,8 @@ import (
 
 // CreateApiKey makes a key of any role for an admin, of its own for an
 // advertiser. The key is shown in this answer only.
+//
+//nolint:staticcheck // the contract names it
 func (s *catalogService) CreateApiKey(ctx context.Context, in *v1.CreateApiKeyRequest) (*v1.CreateApiKeyResponse, error) {
 	role, err := roleFromProto(in.GetRole())
 	if err != nil {
@@ -65,6 +67,8 @@ func (s *catalogService) mayCreateKey(ctx context.Context, role click.Role, adve
 }
 
 // ListApiKeys reads one page of keys, revoked ones too.
+//
+//nolint:staticcheck // the contract names it
 func (s *catalogService) ListApiKeys(ctx context.Context, in *v1.ListApiKeysRequest) (*v1.ListApiKeysResponse, error) {
 	if err := requireAdvertiser(ctx, in.GetAdvertiserId()); err != nil {
 		return nil, err
@@ -90,6 +94,8 @@ func (s *catalogService) ListApiKeys(ctx context.Context, in *v1.ListApiKeysRequ
 }
 
 // RevokeApiKey ends a key: here at once, at other gateways within five seconds.
+//
+//nolint:staticcheck // the contract names it
 func (s *catalogService) RevokeApiKey(ctx context.Context, in *v1.RevokeApiKeyRequest) (*v1.RevokeApiKeyResponse, error) {
 	p := principalOf(ctx)
 	if p.Role != click.RoleAdmin && p.Role != click.RoleAdvertiser {

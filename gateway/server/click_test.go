@@ -25,8 +25,15 @@ func (g *gateway) token(t testing.TB, adID int64, age time.Duration) string {
 	return g.ring.Sign(click.Token{AdID: adID, Impression: id, FanOut: 1})
 }
 
-// request sends without following redirects and returns the answer and its body.
-func (g *gateway) request(t testing.TB, method, path string, header http.Header) (*http.Response, string) {
+// answered is an answer, read to its end.
+type answered struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// request sends without following redirects.
+func (g *gateway) request(t testing.TB, method, path string, header http.Header) answered {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, g.url+path, nil)
 	if err != nil {
@@ -44,26 +51,26 @@ func (g *gateway) request(t testing.TB, method, path string, header http.Header)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return response, string(body)
+	return answered{response.StatusCode, response.Header, string(body)}
 }
 
 func TestValidClickIsRedirectedAndProduced(t *testing.T) {
 	g := newGateway(t)
 	g.addAd(testAd(5))
-	response, body := g.request(t, "GET", "/click?t="+g.token(t, 5, time.Hour), nil)
-	if response.StatusCode != http.StatusFound || response.Header.Get("Location") != testAd(5).LandingURL || body != "" {
-		t.Fatalf("answered %d to %q: %q", response.StatusCode, response.Header.Get("Location"), body)
+	response := g.request(t, "GET", "/click?t="+g.token(t, 5, time.Hour), nil)
+	if response.status != http.StatusFound || response.header.Get("Location") != testAd(5).LandingURL || response.body != "" {
+		t.Fatalf("answered %d to %q: %q", response.status, response.header.Get("Location"), response.body)
 	}
-	if response.Header.Get("Cache-Control") != "no-store" || response.Header.Get("Referrer-Policy") != "no-referrer" {
-		t.Errorf("headers: %v", response.Header)
+	if response.header.Get("Cache-Control") != "no-store" || response.header.Get("Referrer-Policy") != "no-referrer" {
+		t.Errorf("headers: %v", response.header)
 	}
 	produced := g.stream.produced()
 	if len(produced) != 1 || produced[0].AdID != 5 || produced[0].AdvertiserID != 7 {
 		t.Fatalf("produced %+v", produced)
 	}
-	at, err := time.Parse(clickedAtLayout, response.Header.Get(clickedAtHeader))
+	at, err := time.Parse(clickedAtLayout, response.header.Get(clickedAtHeader))
 	if err != nil || !at.Equal(produced[0].ClickedAt) || time.Since(at) > time.Minute {
-		t.Errorf("clicked at %q, produced %v", response.Header.Get(clickedAtHeader), produced[0].ClickedAt)
+		t.Errorf("clicked at %q, produced %v", response.header.Get(clickedAtHeader), produced[0].ClickedAt)
 	}
 }
 
@@ -71,10 +78,10 @@ func TestRepeatedClickTellsTheFirstClicksTime(t *testing.T) {
 	g := newGateway(t)
 	g.addAd(testAd(5))
 	token := g.token(t, 5, 0)
-	first, _ := g.request(t, "GET", "/click?t="+token, nil)
-	second, _ := g.request(t, "GET", "/click?t="+token, nil)
-	if second.StatusCode != http.StatusFound || second.Header.Get(clickedAtHeader) != first.Header.Get(clickedAtHeader) {
-		t.Errorf("first %v, second %d %v", first.Header, second.StatusCode, second.Header)
+	first := g.request(t, "GET", "/click?t="+token, nil)
+	second := g.request(t, "GET", "/click?t="+token, nil)
+	if second.status != http.StatusFound || second.header.Get(clickedAtHeader) != first.header.Get(clickedAtHeader) {
+		t.Errorf("first %v, second %d %v", first.header, second.status, second.header)
 	}
 	if n := len(g.stream.produced()); n != 1 {
 		t.Errorf("%d clicks produced", n)
@@ -97,11 +104,11 @@ func TestClicksThatRedirectButDoNotCount(t *testing.T) {
 		"prerender": {"GET", g.token(t, 5, 0), http.Header{"Sec-Purpose": {"prefetch;prerender"}}},
 		"head":      {"HEAD", g.token(t, 5, 0), nil},
 	} {
-		response, _ := g.request(t, c.method, "/click?t="+c.token, c.header)
-		if response.StatusCode != http.StatusFound || response.Header.Get("Location") == "" {
-			t.Errorf("%s: %d", name, response.StatusCode)
+		response := g.request(t, c.method, "/click?t="+c.token, c.header)
+		if response.status != http.StatusFound || response.header.Get("Location") == "" {
+			t.Errorf("%s: %d", name, response.status)
 		}
-		if _, there := response.Header[clickedAtHeader]; there {
+		if _, there := response.header[clickedAtHeader]; there {
 			t.Errorf("%s: told to be counted", name)
 		}
 	}
@@ -135,12 +142,12 @@ func TestRefusedClicksSayWhyAndAreNotProduced(t *testing.T) {
 		"post":          {"POST", "?t=" + good, 405},
 		"other markers": {"GET", "?T=" + good + "&x=t=" + good, 400},
 	} {
-		response, body := g.request(t, c.method, "/click"+c.query, nil)
-		if response.StatusCode != c.status || response.Header.Get("Location") != "" || response.Header.Get("X-Evil") != "" {
-			t.Errorf("%s: %d %v", name, response.StatusCode, response.Header)
+		response := g.request(t, c.method, "/click"+c.query, nil)
+		if response.status != c.status || response.header.Get("Location") != "" || response.header.Get("X-Evil") != "" {
+			t.Errorf("%s: %d %v", name, response.status, response.header)
 		}
-		if !strings.HasSuffix(body, ".\n") || strings.Contains(body, "Evil") {
-			t.Errorf("%s: body %q", name, body)
+		if !strings.HasSuffix(response.body, ".\n") || strings.Contains(response.body, "Evil") {
+			t.Errorf("%s: response.body %q", name, response.body)
 		}
 	}
 	if n := len(g.stream.produced()); n != 0 {
@@ -167,15 +174,15 @@ func TestKafkaAwayIs503AndNothingIsAcknowledged(t *testing.T) {
 	g.stream.set(func(s *memoryStream) { s.away = true })
 	token := g.token(t, 5, 0)
 	for range 3 {
-		response, body := g.request(t, "GET", "/click?t="+token, nil)
-		if response.StatusCode != 503 || response.Header.Get("Retry-After") == "" || response.Header.Get("Location") != "" ||
-			response.Header.Get(clickedAtHeader) != "" || !strings.Contains(body, "try again") {
-			t.Fatalf("%d %v %q", response.StatusCode, response.Header, body)
+		response := g.request(t, "GET", "/click?t="+token, nil)
+		if response.status != http.StatusServiceUnavailable || response.header.Get("Retry-After") == "" || response.header.Get("Location") != "" ||
+			response.header.Get(clickedAtHeader) != "" || !strings.Contains(response.body, "try again") {
+			t.Fatalf("%d %v %q", response.status, response.header, response.body)
 		}
 	}
 	g.stream.set(func(s *memoryStream) { s.away = false })
-	if response, _ := g.request(t, "GET", "/click?t="+token, nil); response.StatusCode != 302 || response.Header.Get(clickedAtHeader) == "" {
-		t.Errorf("after the outage: %d", response.StatusCode)
+	if response := g.request(t, "GET", "/click?t="+token, nil); response.status != http.StatusFound || response.header.Get(clickedAtHeader) == "" {
+		t.Errorf("after the outage: %d", response.status)
 	}
 	if n := len(g.stream.produced()); n != 1 {
 		t.Errorf("%d clicks produced", n)
@@ -238,7 +245,7 @@ func BenchmarkClick(b *testing.B) {
 	handler := newClickHandler(recorder, recorder.metrics, &outageLog{})
 	requests := make([]*http.Request, b.N)
 	for i := range requests {
-		requests[i] = httptest.NewRequest("GET", "/click?t="+g.token(b, 5, 0), nil)
+		requests[i] = httptest.NewRequest(http.MethodGet, "/click?t="+g.token(b, 5, 0), nil)
 	}
 	answer := &discardAnswer{header: http.Header{}}
 	b.ReportAllocs()

@@ -40,10 +40,10 @@ func newMemoryStore() *memoryStore {
 	}
 }
 
-func (m *memoryStore) setAway(away bool) {
+func (m *memoryStore) goAway() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.away = away
+	m.away = true
 }
 
 // enter counts a read and fails it in an outage.

@@ -93,7 +93,7 @@ func TestAwayStoreLocksNobodyOutForTenMinutes(t *testing.T) {
 	if _, err := keys.Authenticate(t.Context(), header); err != nil {
 		t.Fatal(err)
 	}
-	store.setAway(true)
+	store.goAway()
 	now = now.Add(keyUnconfirmedMax - time.Second)
 	if _, err := keys.Authenticate(t.Context(), header); err != nil {
 		t.Errorf("after nearly ten minutes: %v", err)

@@ -75,11 +75,12 @@ func OpenCache(c config.Config, log *slog.Logger) (*Cache, error) {
 
 // Watch begins to call changed with the ids of ads whose rows were written, by
 // anybody, or with none when invalidations may have been missed: then any ad
-// may have changed. changed must be quick: answers wait behind it. Call it once.
-func (c *Cache) Watch(changed func(adIDs []int64)) {
+// may have changed. changed must be quick: answers wait behind it. It also
+// watches over the connection, until ctx ends. Call it once.
+func (c *Cache) Watch(ctx context.Context, changed func(adIDs []int64)) {
 	c.changed.Store(&changed)
 	c.lost.Store(true) // what was pushed before now was not heard
-	ctx, stop := context.WithCancel(context.Background())
+	ctx, stop := context.WithCancel(ctx)
 	c.stop, c.done = stop, make(chan struct{})
 	go c.watch(ctx)
 }

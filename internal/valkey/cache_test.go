@@ -85,7 +85,7 @@ func TestEveryCacheHearsOfAWrite(t *testing.T) {
 	removeCacheKeys(t, c)
 	heard := make(chan []int64, 100)
 	listener := openCache(t, c)
-	listener.Watch(func(ids []int64) { heard <- ids })
+	listener.Watch(t.Context(), func(ids []int64) { heard <- ids })
 	if ids := receive(t, heard); ids != nil {
 		t.Fatalf("the first word was %v, not that anything may have changed", ids)
 	}
@@ -105,7 +105,7 @@ func TestAwayCacheSaysSoAndMendsItself(t *testing.T) {
 	behind.ValkeyCacheAddr = gate.addr
 	heard := make(chan []int64, 100)
 	cache, ctx := openCache(t, behind), t.Context() // the server is away at the start
-	cache.Watch(func(ids []int64) { heard <- ids })
+	cache.Watch(t.Context(), func(ids []int64) { heard <- ids })
 	if _, err := cache.Get(ctx, 1); !errors.Is(err, click.ErrUnavailable) {
 		t.Fatalf("away: %v", err)
 	}
