@@ -78,7 +78,7 @@ func Start(t testing.TB, bin string, overrides map[string]string) *Fleet {
 	f.Aggregator = f.program("aggregator", c.AggregatorOpsListen)
 	stacktest.Cleanup(t, "namespace "+c.Namespace, func(ctx context.Context) error { return remove(ctx, c) })
 	t.Cleanup(func() { f.end(t) })
-	if err := f.setup(t.Context()); err != nil {
+	if err := f.Setup(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	for _, p := range f.programs() {
@@ -111,8 +111,8 @@ func (f *Fleet) environment() []string {
 	return environment
 }
 
-// setup runs the one-shot program to its end.
-func (f *Fleet) setup(ctx context.Context) error {
+// Setup runs the one-shot program to its end.
+func (f *Fleet) Setup(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
 	defer cancel()
 	command := exec.CommandContext(ctx, filepath.Join(f.bin, "setup"))
