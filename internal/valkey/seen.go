@@ -37,6 +37,7 @@ type SeenIndex struct {
 	client   vk.Client
 	addr     string
 	prefix   string
+	named    []string // what the keys of each shard begin with
 	shards   int
 	validity time.Duration
 	memory   atomic.Pointer[SeenMemory]
@@ -65,13 +66,19 @@ func OpenSeenIndex(c config.Config) (*SeenIndex, error) {
 	if client == nil {
 		return nil, fmt.Errorf("open seen index at %s: %w", c.ValkeySeenAddr, err)
 	}
-	return &SeenIndex{
+	index := &SeenIndex{
 		client:   client,
 		addr:     c.ValkeySeenAddr,
 		prefix:   c.KeyPrefix() + "seen:",
 		shards:   c.SeenShards,
 		validity: c.TokenValidity,
-	}, nil
+	}
+	for shard := range index.shards {
+		// In braces: a cluster keeps all of a shard in one slot, so that its
+		// sets and its sentinel move and vanish together.
+		index.named = append(index.named, fmt.Sprintf("%s{%02d}:", index.prefix, shard))
+	}
+	return index, nil
 }
 
 // Close ends the connections.
@@ -227,11 +234,7 @@ func texts(set []seenMember) []string {
 	return out
 }
 
-// shardKey is a key of a shard: its name in braces makes a cluster keep all of
-// a shard in one slot, so that its sets and its sentinel move and vanish together.
-func (s *SeenIndex) shardKey(shard int, name string) string {
-	return fmt.Sprintf("%s{%02d}:%s", s.prefix, shard, name)
-}
+func (s *SeenIndex) shardKey(shard int, name string) string { return s.named[shard] + name }
 
 func (s *SeenIndex) setKey(key click.SeenKey) string {
 	return s.shardKey(int(key.Shard), strconv.FormatInt(key.Second, 10))
