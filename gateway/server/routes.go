@@ -97,6 +97,7 @@ func sentence(status int, text string) http.Handler {
 
 func handlerOptions(log *slog.Logger, interceptors ...connect.Interceptor) []connect.HandlerOption {
 	return []connect.HandlerOption{
+		jsonCodecs(),
 		connect.WithReadMaxBytes(messageBytesMax),
 		connect.WithInterceptors(interceptors...),
 		connect.WithRecover(func(ctx context.Context, spec connect.Spec, _ http.Header, cause any) error {
