@@ -2,7 +2,9 @@ package workflows
 
 import (
 	"context"
+	"errors"
 
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 )
 
@@ -14,7 +16,17 @@ func execute[In, Out any](
 ) (Out, error) {
 	var out Out
 	err := workflow.ExecuteActivity(workflow.WithActivityOptions(ctx, options), activity, in).Get(ctx, &out)
-	return out, err
+	return out, plain(err)
+}
+
+// plain is what the activity itself said, without the envelope it came in: a
+// workflow that fails of it shows the sentence first, not "activity error".
+func plain(err error) error {
+	var said *temporal.ApplicationError
+	if errors.As(err, &said) {
+		return said
+	}
+	return err
 }
 
 // child starts a workflow with its one input as a child; a wrong input does not
