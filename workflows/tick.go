@@ -119,18 +119,15 @@ func (t *tick) finish(ctx workflow.Context, running []workflow.ChildWorkflowFutu
 
 // planDetails is what the UI shows of a tick, in Markdown.
 func planDetails(plan activities.PlanResult, planned []string) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "planned %d, %d wait for the ingester", len(planned), plan.Waiting)
+	lines := []string{fmt.Sprintf("planned %d, %d wait for the ingester", len(planned), plan.Waiting)}
 	if plan.TooOld > 0 {
-		fmt.Fprintf(&b, ", **%d are too old** and wait for a rebuild from the lake", plan.TooOld)
+		lines = append(lines, fmt.Sprintf("- **%d are too old** and wait for a rebuild from the lake", plan.TooOld))
 	}
-	b.WriteString("\n")
-	for i, name := range planned {
-		if i == namesMax {
-			fmt.Fprintf(&b, "- and %d more\n", len(planned)-namesMax)
-			break
-		}
-		fmt.Fprintf(&b, "- %s\n", name)
+	for _, name := range planned[:min(len(planned), namesMax)] {
+		lines = append(lines, "- "+name)
 	}
-	return b.String()
+	if more := len(planned) - namesMax; more > 0 {
+		lines = append(lines, fmt.Sprintf("- and %d more", more))
+	}
+	return strings.Join(lines, "\n")
 }
