@@ -16,7 +16,7 @@ func TestRebuildIsBegunAnewUntilItSucceeds(t *testing.T) {
 	tries := 0
 	env.OnActivity(rebuildSeen.RefillSeen, mock.Anything, activities.RefillSeenInput{Force: true}).Return(
 		func(context.Context, activities.RefillSeenInput) (activities.RefillSeenResult, error) {
-			if tries++; tries < 20 {
+			if tries++; tries < 8 {
 				return activities.RefillSeenResult{}, temporal.NewApplicationError("lost", activities.ErrorSeenLost)
 			}
 			return activities.RefillSeenResult{Impressions: 7}, nil
@@ -26,7 +26,7 @@ func TestRebuildIsBegunAnewUntilItSucceeds(t *testing.T) {
 	if err := env.GetWorkflowResult(&result); err != nil {
 		t.Fatal(err)
 	}
-	if want := (RebuildSeenResult{Impressions: 7}); result != want || tries != 20 {
-		t.Errorf("result %+v after %d tries, want %+v after 20", result, tries, want)
+	if want := (RebuildSeenResult{Impressions: 7}); result != want || tries != 8 {
+		t.Errorf("result %+v after %d tries, want %+v after 8", result, tries, want)
 	}
 }
