@@ -58,7 +58,7 @@ func TestTwentyThousandClicksAreCountedExactly(t *testing.T) {
 	}
 
 	waitCounted(t, f, &clicked, all...)
-	t.Logf("counted %v after the last click", time.Since(began).Round(time.Millisecond))
+	t.Logf("counted %v after the first click", time.Since(began).Round(time.Millisecond))
 	compare(t, &clicked, all...)
 	expectStatesAgree(t, &clicked, all[0])
 
@@ -92,15 +92,15 @@ func (p *person) clickAll(ctx context.Context) error {
 	}
 	rand.Shuffle(len(impressions), func(i, j int) { impressions[i], impressions[j] = impressions[j], impressions[i] })
 	twins, rest := impressions[:twinsPerClient], impressions[twinsPerClient:]
-	tabs, ctx := errgroup.WithContext(ctx)
+	tabs, tabCtx := errgroup.WithContext(ctx)
 	tabs.SetLimit(tabsPerClient)
 	for i, impression := range rest {
-		tabs.Go(func() error { return p.click(ctx, impression) })
+		tabs.Go(func() error { return p.click(tabCtx, impression) })
 		if i < len(twins) {
-			tabs.Go(func() error { return p.clickTwice(ctx, twins[i]) })
+			tabs.Go(func() error { return p.clickTwice(tabCtx, twins[i]) })
 		}
 		if i < wrongPerClient {
-			tabs.Go(func() error { return p.clickWrong(ctx, impression) })
+			tabs.Go(func() error { return p.clickWrong(tabCtx, impression) })
 		}
 	}
 	if err := tabs.Wait(); err != nil {
