@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // setupTimeout is how long creating topics, tables, bucket and schedules may take.
@@ -38,9 +40,10 @@ type runCommand struct{}
 func (runCommand) Run(ctx context.Context, at folder) error {
 	begun := time.Now()
 	// Compiling needs none of the servers, so a first start does both at once.
-	built := make(chan error, 1)
-	go func() { built <- buildPrograms(ctx, at) }()
-	if err := errors.Join(up(ctx, at), <-built); err != nil {
+	both, bothCtx := errgroup.WithContext(ctx)
+	both.Go(func() error { return buildPrograms(bothCtx, at) })
+	both.Go(func() error { return up(bothCtx, at) })
+	if err := both.Wait(); err != nil {
 		return err
 	}
 	known, err := ensureSettings(at.envFile())

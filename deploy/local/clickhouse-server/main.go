@@ -43,6 +43,8 @@ type flags struct {
 func main() {
 	// The engine's main must own one thread with a full-sized stack for its whole life.
 	runtime.LockOSThread()
+	// Go's own handler cannot run in the engine's threads, where a client that left in the middle of an answer raises this one.
+	signal.Ignore(syscall.SIGPIPE)
 	var f flags
 	kong.Parse(&f, kong.Name("clickhouse-server"), kong.Description("A ClickHouse server made of libchdb."))
 	code, err := run(f)
@@ -66,8 +68,9 @@ func run(f flags) (int, error) {
 	purego.RegisterLibFunc(&engineMain, library, "chdb_query_cmdline")
 
 	go f.endOnSignal()
+	go f.outliveFailedHandshakes(library)
 	argv, pinned := cStrings(args)
-	code := engineMain(int32(len(args)), argv) //nolint:gosec // a dozen arguments
+	code := engineMain(int32(len(args)), argv)
 	pinned.Unpin()
 	return int(code), nil
 }
@@ -140,5 +143,5 @@ func cStrings(args []string) (unsafe.Pointer, *runtime.Pinner) {
 		argv[i] = &bytes[0]
 	}
 	pinner.Pin(&argv[0])
-	return unsafe.Pointer(&argv[0]), pinner
+	return unsafe.Pointer(&argv[0]), pinner //nolint:gosec // a C function takes it
 }
