@@ -20,6 +20,8 @@ const (
 	bufferedRecordsMax = 50_000
 	// produceRequestTimeout is how long a broker may wait for its replicas.
 	produceRequestTimeout = 5 * time.Second
+	// deliveryTimeoutMin is the least the client library takes.
+	deliveryTimeoutMin = time.Second
 )
 
 // Producer puts clicks into the stream. It is safe for concurrent use.
@@ -46,7 +48,7 @@ func NewProducer(c config.Config) (*Producer, error) {
 		// What was never sent is given up when nobody waits for it any more.
 		// What may have been sent stays and lands when Kafka is back: giving it
 		// up would leave a gap in the sequence numbers.
-		kgo.RecordDeliveryTimeout(c.ProduceTimeout),
+		kgo.RecordDeliveryTimeout(max(c.ProduceTimeout, deliveryTimeoutMin)),
 		// Ids are random: compressing a few dozen records saves little.
 		kgo.ProducerBatchCompression(kgo.NoCompression()),
 	)...)
