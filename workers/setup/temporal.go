@@ -33,6 +33,7 @@ type temporal struct {
 	client    client.Client
 	namespace string
 	lateness  time.Duration
+	created   bool // the namespace, by this run: a repeated step finds it there
 }
 
 func dialTemporal(c config.Config) (*temporal, error) {
@@ -46,22 +47,23 @@ func dialTemporal(c config.Config) (*temporal, error) {
 
 // ensureNamespace registers the namespace, then the search attributes in it.
 func (t *temporal) ensureNamespace(ctx context.Context) (string, error) {
-	did := "created namespace " + t.namespace
 	_, err := t.client.WorkflowService().RegisterNamespace(ctx, &workflowservice.RegisterNamespaceRequest{
 		Namespace:                        t.namespace,
 		Description:                      "Clickledger",
 		WorkflowExecutionRetentionPeriod: durationpb.New(historyRetention),
 	})
 	var exists *serviceerror.NamespaceAlreadyExists
-	if errors.As(err, &exists) {
-		did, err = "namespace "+t.namespace+" is there", nil
-	}
-	if err != nil {
+	if err != nil && !errors.As(err, &exists) {
 		return "", fmt.Errorf("register namespace: %w", err)
 	}
+	t.created = t.created || err == nil
 	added, err := t.ensureAttributes(ctx)
 	if err != nil {
 		return "", err
+	}
+	did := "namespace " + t.namespace + " is there"
+	if t.created {
+		did = "created namespace " + t.namespace
 	}
 	if len(added) > 0 {
 		did += ", added search attributes " + strings.Join(added, " and ")
