@@ -14,7 +14,10 @@ import (
 	"clickledger/internal/click"
 )
 
-const lateness = 10 * time.Second
+const (
+	lateness   = 10 * time.Second
+	flushesMax = 60
+)
 
 // servers stand for the stream and the ledger; the SQL behind them is tested
 // where it is written.
@@ -100,9 +103,9 @@ func environment(t *testing.T, f *Flush) *testsuite.TestActivityEnvironment {
 	return env
 }
 
-func plan(t *testing.T, f *Flush, limit int) (PlanResult, error) {
+func plan(t *testing.T, f *Flush) (PlanResult, error) {
 	t.Helper()
-	value, err := environment(t, f).ExecuteActivity(f.PlanFlushes, PlanInput{Limit: limit})
+	value, err := environment(t, f).ExecuteActivity(f.PlanFlushes, PlanInput{Limit: flushesMax})
 	if err != nil {
 		return PlanResult{}, err
 	}
@@ -126,7 +129,7 @@ func TestPlanIsEveryClosedUnsealedWindowThenTheDirtyOnes(t *testing.T) {
 	s.start = now.Add(-4 * time.Minute)                              // 21:26
 	s.sealed[click.WindowOf(now.Add(-3*time.Minute))] = click.Seal{} // 21:27 was sealed out of order
 	s.dirty = []click.Due{{Window: click.WindowOf(now.Add(-time.Hour)), Reason: click.LateFlush, Late: 312}}
-	result, err := plan(t, f, 60)
+	result, err := plan(t, f)
 	want := []string{"21:26 first", "21:28 first", "21:29 first", "20:30 late +312"}
 	if err != nil || !slices.Equal(names(result.Due), want) || result.More || result.Waiting != 0 {
 		t.Errorf("plan is %v %+v, %v; want %v", names(result.Due), result, err, want)
@@ -142,7 +145,7 @@ func TestPlanStopsAtTheFirstWindowThatWaitsForTheIngester(t *testing.T) {
 		f, now := newFlush(s)
 		s.start = now.Add(-6 * time.Minute) // 21:24, six windows
 		s.storedTill = now.Add(-time.Duration(stored) * time.Minute)
-		result, err := plan(t, f, 60)
+		result, err := plan(t, f)
 		due := max(6-stored, 0)
 		if err != nil || len(result.Due) != due || result.Waiting != 6-due {
 			t.Errorf("stored till %d minutes ago: %d due, %d waiting, %v", stored, len(result.Due), result.Waiting, err)
@@ -154,7 +157,7 @@ func TestPlanWithNothingDueDoesNotAskKafka(t *testing.T) {
 	s := &servers{}
 	f, now := newFlush(s)
 	s.start = now
-	if result, err := plan(t, f, 60); err != nil || len(result.Due) != 0 || s.asked != 0 {
+	if result, err := plan(t, f); err != nil || len(result.Due) != 0 || s.asked != 0 {
 		t.Errorf("plan is %+v, %v, asked Kafka %d times", result, err, s.asked)
 	}
 }
@@ -163,8 +166,8 @@ func TestPlanIsBounded(t *testing.T) {
 	s := &servers{}
 	f, now := newFlush(s)
 	s.start = now.Add(-3 * time.Hour)
-	result, err := plan(t, f, 60)
-	if err != nil || len(result.Due) != 60 || !result.More || result.Due[0].Window != click.WindowOf(s.start) {
+	result, err := plan(t, f)
+	if err != nil || len(result.Due) != flushesMax || !result.More || result.Due[0].Window != click.WindowOf(s.start) {
 		t.Errorf("%d due, more %v, %v", len(result.Due), result.More, err)
 	}
 }
@@ -173,7 +176,7 @@ func TestPlanLeavesWindowsOlderThanTheRawClicks(t *testing.T) {
 	s := &servers{}
 	f, now := newFlush(s)
 	s.start = now.Add(-click.RawRetention)
-	result, err := plan(t, f, 60)
+	result, err := plan(t, f)
 	if err != nil || result.TooOld != 24*60+1 || result.Due[0].Window.Before(click.FlushableFrom(now)) {
 		t.Errorf("too old are %d, first due %s, %v", result.TooOld, result.Due[0].Window, err)
 	}
@@ -181,7 +184,7 @@ func TestPlanLeavesWindowsOlderThanTheRawClicks(t *testing.T) {
 
 func TestPlanNeedsALedger(t *testing.T) {
 	f, _ := newFlush(&servers{})
-	if _, err := plan(t, f, 60); err == nil || !strings.Contains(err.Error(), "run setup") {
+	if _, err := plan(t, f); err == nil || !strings.Contains(err.Error(), "run setup") {
 		t.Errorf("plan without a ledger: %v", err)
 	}
 }
@@ -190,7 +193,7 @@ func TestAnotherTopicStopsPlanAndFlushForGood(t *testing.T) {
 	s := &servers{knownTopic: "lost"}
 	f, now := newFlush(s)
 	s.start = now.Add(-time.Hour)
-	_, planned := plan(t, f, 60)
+	_, planned := plan(t, f)
 	_, fixed := f.FixSnapshot(t.Context(), SnapshotInput{Window: click.WindowOf(now.Add(-time.Hour))})
 	for _, err := range []error{planned, fixed} {
 		var application *temporal.ApplicationError

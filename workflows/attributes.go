@@ -18,8 +18,9 @@ type Job string
 
 // The jobs.
 const (
-	JobTick  Job = "tick"
-	JobFlush Job = "flush"
+	JobTick   Job = "tick"
+	JobFlush  Job = "flush"
+	JobRepair Job = "repair"
 )
 
 // jobAttributes is what a workflow about no single window carries.

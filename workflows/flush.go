@@ -45,7 +45,7 @@ func FlushWindow(ctx workflow.Context, in FlushWindowInput) (FlushWindowResult, 
 	if err != nil {
 		return FlushWindowResult{}, err
 	}
-	if err := describeFlush(ctx, due.Window); err != nil {
+	if err := describe(ctx, JobFlush, due.Window); err != nil {
 		return FlushWindowResult{}, err
 	}
 	for attempt := 1; ; attempt++ {
@@ -84,13 +84,13 @@ func (in FlushWindowInput) due() (click.Due, error) {
 	return due, nil
 }
 
-// describeFlush sets what a flush started by hand came without.
-func describeFlush(ctx workflow.Context, w click.Window) error {
+// describe sets what a workflow started by hand came without.
+func describe(ctx workflow.Context, job Job, w click.Window) error {
 	attributes := workflow.GetTypedSearchAttributes(ctx)
 	if attributes.ContainsKey(temporal.NewSearchAttributeKeyTime(WindowAttribute)) {
 		return nil
 	}
-	return workflow.UpsertTypedSearchAttributes(ctx, windowAttributes(JobFlush, w)...)
+	return workflow.UpsertTypedSearchAttributes(ctx, windowAttributes(job, w)...)
 }
 
 // written is what one attempt at a flush has put into the store.

@@ -10,5 +10,6 @@ type registry interface {
 func Register(r registry) {
 	r.RegisterWorkflow(FlushTick)
 	r.RegisterWorkflow(FlushWindow)
+	r.RegisterWorkflow(RepairWindow)
 	r.RegisterWorkflow(RebuildSeen)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"strings"
 	"time"
@@ -37,7 +36,7 @@ type temporal struct {
 }
 
 func dialTemporal(c config.Config) (*temporal, error) {
-	quiet := log.NewStructuredLogger(slog.New(slog.NewTextHandler(io.Discard, nil)))
+	quiet := log.NewStructuredLogger(slog.New(slog.DiscardHandler))
 	connection, err := client.NewLazyClient(client.Options{HostPort: c.TemporalAddr, Namespace: c.TemporalNamespace(), Logger: quiet})
 	if err != nil {
 		return nil, fmt.Errorf("create temporal client: %w", err)
