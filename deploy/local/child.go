@@ -162,15 +162,15 @@ func (c *child) runOnce(ctx context.Context) error {
 
 // wait watches a running process until it is gone.
 func (c *child) wait(ctx context.Context, at site, command *exec.Cmd) error {
-	ended := make(chan error, 1)
-	go func() { ended <- command.Wait() }()
+	ended := make(chan exit, 1)
+	go func() { ended <- exit{command.Wait()} }()
 	probing, endProbing := context.WithCancel(ctx)
 	defer endProbing()
 	go c.probeUntilReady(probing, at)
 	select {
-	case err := <-ended:
+	case how := <-ended:
 		signalGroup(command, syscall.SIGKILL) // whatever it left behind
-		return endOf(c.at.log(c.service.name), err)
+		return endOf(c.at.log(c.service.name), how.err)
 	case <-ctx.Done():
 		c.update(func(r *report) { r.State = stopping })
 		c.terminate(command, ended)
@@ -178,8 +178,11 @@ func (c *child) wait(ctx context.Context, at site, command *exec.Cmd) error {
 	}
 }
 
+// exit is how a process ended: nil for an exit code of 0.
+type exit struct{ err error }
+
 // terminate asks a process to end, and ends it when it takes too long.
-func (c *child) terminate(command *exec.Cmd, ended <-chan error) {
+func (c *child) terminate(command *exec.Cmd, ended <-chan exit) {
 	_ = command.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-ended:
@@ -235,7 +238,7 @@ func (c *child) command(at site) (*exec.Cmd, func(), error) {
 		return nil, nil, fmt.Errorf("open log: %w", plainDiskError(err, c.at))
 	}
 	words := c.service.command(at)
-	command := exec.Command(words[0], words[1:]...) //nolint:gosec // out of the table
+	command := exec.Command(words[0], words[1:]...) //nolint:noctx // it is asked to end before it is killed
 	command.Dir = c.at.data(c.service.name)
 	command.Stdout, command.Stderr = log, log
 	command.Env = at.settings.environment()

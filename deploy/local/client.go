@@ -65,50 +65,45 @@ func (c *client) overview(ctx context.Context, probe bool) (overview, error) {
 	if probe {
 		path += "?probe"
 	}
-	response, err := c.ask(ctx, http.MethodGet, path)
-	if err != nil {
-		return overview{}, err
-	}
-	defer discard(response.Body)
 	var answer overview
-	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil {
-		return overview{}, fmt.Errorf("read the supervisor's answer: %w", err)
-	}
-	return answer, nil
+	err := c.ask(ctx, http.MethodGet, path, &answer)
+	return answer, err
 }
 
 // order has the supervisor start, stop or restart a service.
 func (c *client) order(ctx context.Context, order, name string) error {
-	response, err := c.ask(ctx, http.MethodPost, "/services/"+name+"/"+order)
-	if err != nil {
-		return err
-	}
-	discard(response.Body)
-	return nil
+	return c.ask(ctx, http.MethodPost, "/services/"+name+"/"+order, nil)
 }
 
-func (c *client) ask(ctx context.Context, method, path string) (*http.Response, error) {
+// ask sends one command and reads its answer, if one is expected.
+func (c *client) ask(ctx context.Context, method, path string, answer any) error {
 	if err := os.Chdir(c.at.root); err != nil { // the socket's name is relative
-		return nil, errNoSupervisor
+		return errNoSupervisor
 	}
 	request, err := http.NewRequestWithContext(ctx, method, "http://supervisor"+path, http.NoBody)
 	if err != nil {
-		return nil, fmt.Errorf("make request: %w", err)
+		return fmt.Errorf("make request: %w", err)
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
 		var failed *net.OpError
 		if errors.As(err, &failed) && failed.Op == "dial" {
-			return nil, errNoSupervisor
+			return errNoSupervisor
 		}
-		return nil, fmt.Errorf("ask the supervisor: %w", err)
+		return fmt.Errorf("ask the supervisor: %w", err)
 	}
+	defer response.Body.Close()
 	if response.StatusCode >= http.StatusBadRequest {
-		defer discard(response.Body)
 		message, _ := io.ReadAll(io.LimitReader(response.Body, 1<<10))
-		return nil, errors.New(strings.TrimSpace(string(message)))
+		return errors.New(strings.TrimSpace(string(message)))
 	}
-	return response, nil
+	if answer == nil {
+		return nil
+	}
+	if err := json.NewDecoder(response.Body).Decode(answer); err != nil {
+		return fmt.Errorf("read the supervisor's answer: %w", err)
+	}
+	return nil
 }
 
 // ensureSupervisor starts the supervisor if none answers: a copy of this program, detached from this terminal.
@@ -125,7 +120,7 @@ func (c *client) ensureSupervisor(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	process := exec.Command(own, "supervise") //nolint:noctx,gosec // it outlives this command, on purpose
+	process := exec.Command(own, "supervise") //nolint:noctx // it outlives this command, on purpose
 	process.Dir = c.at.repository
 	process.Stdout, process.Stderr = log, log
 	process.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

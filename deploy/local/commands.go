@@ -56,7 +56,7 @@ func startAll(ctx context.Context, c *client, wanted []service) error {
 			idle = append(idle, s)
 		}
 	}
-	if err := checkPorts(idle); err != nil {
+	if err := checkPorts(ctx, idle); err != nil {
 		return err
 	}
 	if err := installMissing(ctx, c.at, idle); err != nil {
@@ -87,7 +87,7 @@ func (downCommand) Run(ctx context.Context, at folder) error {
 	c := newClient(at)
 	limited, cancel := context.WithTimeout(ctx, downTimeout)
 	defer cancel()
-	response, err := c.ask(limited, http.MethodPost, "/down")
+	err := c.ask(limited, http.MethodPost, "/down", nil)
 	if errors.Is(err, errNoSupervisor) {
 		fmt.Println("Nothing runs.")
 		return nil
@@ -95,7 +95,6 @@ func (downCommand) Run(ctx context.Context, at folder) error {
 	if err != nil {
 		return err
 	}
-	discard(response.Body)
 	for limited.Err() == nil { // its lock is free when its process is gone
 		unlock, err := lockFile(at.path("supervisor.lock"), false)
 		if err == nil {

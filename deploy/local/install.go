@@ -183,7 +183,7 @@ func checkBeforeInstall(ctx context.Context, at folder, missing []install) error
 	if err := unix.Statfs(at.root, &disk); err != nil {
 		return fmt.Errorf("look at the disk: %w", err)
 	}
-	return checkSpace(at, sizeMB, int64(disk.Bavail)*int64(disk.Bsize)>>20) //nolint:gosec,unconvert // types differ by system
+	return checkSpace(at, sizeMB, int64(disk.Bavail)*int64(disk.Bsize)>>20) //nolint:unconvert // types differ by system
 }
 
 // checkSpace compares what is needed with what is free, both in MB.

@@ -22,7 +22,7 @@ func lockFile(path string, wait bool) (unlock func(), err error) {
 		how |= unix.LOCK_NB
 	}
 	for {
-		err = unix.Flock(int(file.Fd()), how) //nolint:gosec // a file descriptor is small
+		err = unix.Flock(int(file.Fd()), how)
 		if !errors.Is(err, unix.EINTR) {
 			break
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -13,10 +14,11 @@ import (
 )
 
 // checkPorts refuses to start services whose addresses somebody else holds.
-func checkPorts(wanted []service) error {
+func checkPorts(ctx context.Context, wanted []service) error {
+	var config net.ListenConfig
 	for _, s := range wanted {
 		for _, addr := range s.addrs {
-			listener, err := net.Listen("tcp", addr)
+			listener, err := config.Listen(ctx, "tcp", addr)
 			if err == nil {
 				_ = listener.Close()
 				continue

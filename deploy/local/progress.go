@@ -34,7 +34,7 @@ const (
 )
 
 func newProgress(out *os.File) progress {
-	if term.IsTerminal(int(out.Fd())) { //nolint:gosec // a file descriptor is small
+	if term.IsTerminal(int(out.Fd())) {
 		return &bars{container: mpb.New(mpb.WithOutput(out), mpb.WithRefreshRate(250*time.Millisecond))}
 	}
 	return lines{out: out}
@@ -52,7 +52,7 @@ func (b *bars) begin(i install, into string) task {
 				if s.Aborted {
 					return string(*how.Load())
 				}
-				return fmt.Sprintf("%9s", humanize.Bytes(uint64(max(s.Current, sizeOf(into))))) //nolint:gosec // never negative
+				return fmt.Sprintf("%9s", humanize.Bytes(uint64(max(s.Current, sizeOf(into)))))
 			}),
 			decor.Elapsed(decor.ET_STYLE_GO, decor.WCSyncSpace),
 		))
@@ -107,7 +107,7 @@ func (t *lineTask) goOn(into string) {
 		case <-t.over:
 			return
 		case <-ticker.C:
-			size := humanize.Bytes(uint64(sizeOf(into))) //nolint:gosec // never negative
+			size := humanize.Bytes(uint64(sizeOf(into)))
 			fmt.Fprintf(t.out, "        %-11s goes on: %s, %s\n", t.install.name, size, time.Since(begun).Round(time.Second))
 		}
 	}
@@ -119,5 +119,5 @@ func (t *lineTask) end(how outcome, size int64, elapsed time.Duration) {
 		fmt.Fprintf(t.out, "        %-11s %s after %s\n", t.install.name, how, elapsed.Round(time.Second))
 		return
 	}
-	fmt.Fprintf(t.out, "        %-11s done: %s, %s\n", t.install.name, humanize.Bytes(uint64(size)), elapsed.Round(100*time.Millisecond)) //nolint:gosec // never negative
+	fmt.Fprintf(t.out, "        %-11s done: %s, %s\n", t.install.name, humanize.Bytes(uint64(size)), elapsed.Round(100*time.Millisecond))
 }

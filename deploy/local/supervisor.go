@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -66,7 +65,8 @@ func listen(at folder) (net.Listener, error) {
 	if err := os.Remove(socketName); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("remove old socket: %w", err)
 	}
-	listener, err := net.Listen("unix", socketName)
+	var config net.ListenConfig
+	listener, err := config.Listen(context.Background(), "unix", socketName)
 	if err != nil {
 		return nil, fmt.Errorf("listen for commands: %w", err)
 	}
@@ -141,12 +141,12 @@ func (s *supervisor) answerOrder(w http.ResponseWriter, r *http.Request) {
 	s.log.Info("order", "order", r.PathValue("order"), "service", c.service.name)
 	switch r.PathValue("order") {
 	case "start":
-		c.start()
+		c.start() //nolint:contextcheck // it outlives the request
 	case "stop":
 		c.stop()
 	case "restart":
 		c.stop()
-		c.start()
+		c.start() //nolint:contextcheck // it outlives the request
 	default:
 		http.Error(w, "no such order", http.StatusNotFound)
 		return
@@ -172,10 +172,4 @@ func ownBuild() (string, error) {
 		return "", fmt.Errorf("find own program: %w", err)
 	}
 	return fingerprint(path, nil)
-}
-
-// discard reads what is left of a body so that its connection can serve again.
-func discard(body io.ReadCloser) {
-	_, _ = io.Copy(io.Discard, body)
-	_ = body.Close()
 }

@@ -143,5 +143,5 @@ func cStrings(args []string) (unsafe.Pointer, *runtime.Pinner) {
 		argv[i] = &bytes[0]
 	}
 	pinner.Pin(&argv[0])
-	return unsafe.Pointer(&argv[0]), pinner //nolint:gosec // a C function takes it
+	return unsafe.Pointer(&argv[0]), pinner
 }
