@@ -47,7 +47,7 @@ CREATE TABLE windows_local
 (
     minute    DateTime('UTC'),
     version   UInt64,
-    state     LowCardinality(String), -- START, SEALED
+    state     LowCardinality(String), -- START, SEALED, EARLIER: sealed, but from before the start
     clicks    UInt64,
     rows      UInt64,
     reason    String,
