@@ -1,0 +1,83 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"clickledger/internal/config"
+)
+
+func TestFirstStartMakesSettingsOnlyTheOwnerMayRead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "env")
+	known, err := ensureSettings(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Mode().Perm() != 0o600 {
+		t.Errorf("mode is %o, want 600", info.Mode().Perm())
+	}
+	if _, err := config.LoadFrom(known); err != nil {
+		t.Errorf("the programs refuse the settings: %v", err)
+	}
+}
+
+func TestSettingsStayAsTheyAre(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "env")
+	if _, err := ensureSettings(path); err != nil {
+		t.Fatal(err)
+	}
+	first, _ := os.ReadFile(path)
+	if _, err := ensureSettings(path); err != nil {
+		t.Fatal(err)
+	}
+	second, _ := os.ReadFile(path)
+	if string(first) != string(second) {
+		t.Error("a second start changed the settings")
+	}
+}
+
+func TestAnOlderFileGetsWhatItLacksAndKeepsTheRest(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "env")
+	old := "# mine\nCLICKLEDGER_ADMIN_KEY=chosen-by-a-person\nCLICKLEDGER_EXTRA=1" // no newline at the end
+	if err := os.WriteFile(path, []byte(old), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	known, err := ensureSettings(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, _ := os.ReadFile(path)
+	if !strings.HasPrefix(string(content), old+"\n") {
+		t.Errorf("the old lines were touched")
+	}
+	for _, v := range variables() {
+		if known[v.name] == "" {
+			t.Errorf("%s is missing", v.name)
+		}
+	}
+	if known["CLICKLEDGER_ADMIN_KEY"] != "chosen-by-a-person" || known["CLICKLEDGER_EXTRA"] != "1" {
+		t.Error("a value was replaced")
+	}
+}
+
+func TestAFaultInTheSettingsNamesItsLineAndNoSecret(t *testing.T) {
+	_, err := parseSettings([]byte("A=1\nsecret-without-a-name\n"))
+	if err == nil || !strings.Contains(err.Error(), "line 2") || strings.Contains(err.Error(), "secret") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestTheEnvironmentOfAChildHasNoOtherSettings(t *testing.T) {
+	t.Setenv("CLICKLEDGER_STRAY", "1")
+	environment := settings{"CLICKLEDGER_ADMIN_KEY": "k"}.environment()
+	joined := "\n" + strings.Join(environment, "\n") + "\n"
+	if strings.Contains(joined, "CLICKLEDGER_STRAY") || !strings.Contains(joined, "\nCLICKLEDGER_ADMIN_KEY=k\n") {
+		t.Error("the child's environment is not that of the settings")
+	}
+}
