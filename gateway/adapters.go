@@ -12,7 +12,15 @@ import (
 // The parts do not know each other's types; here they are made to fit.
 
 // store answers figures in the server's terms.
-type store struct{ *clickhouse.Store }
+type store struct {
+	*clickhouse.Store
+	seal *recentSeal
+}
+
+// SealedThrough is at most a quarter of a second old.
+func (s store) SealedThrough(ctx context.Context) (time.Time, error) {
+	return s.seal.sealedThrough(ctx, s.Store.SealedThrough)
+}
 
 // Figures reads the sealed minutes, counts the rest, and last asks what was
 // corrected: a correction is written before the figure it corrects.

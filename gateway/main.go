@@ -73,7 +73,7 @@ func run(ctx context.Context, c config.Config, log *slog.Logger) error {
 
 	srv, err := server.New(server.Parts{
 		Config: c, Log: log, Registry: ops.Registry, Ads: ads, Producer: producer,
-		Store: store{db}, Stream: stream{admin}, Cache: cache, Readyz: ops.Readyz,
+		Store: store{Store: db, seal: new(recentSeal)}, Stream: stream{admin}, Cache: cache, Readyz: ops.Readyz,
 	})
 	if err != nil {
 		return err
