@@ -1,0 +1,238 @@
+package kafka
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"clickledger/internal/click"
+	"clickledger/internal/config"
+)
+
+const waitMax = 20 * time.Second
+
+func newConsumer(t *testing.T, c config.Config) *Consumer {
+	t.Helper()
+	consumer, err := NewConsumer(c, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(consumer.Leave)
+	return consumer
+}
+
+// produce sends n clicks and returns them.
+func produce(t *testing.T, c config.Config, n int) []click.Placed {
+	t.Helper()
+	producer := newProducer(t, c)
+	sent := make([]click.Placed, n)
+	for i := range sent {
+		clicked := someClick(t)
+		clicked.AdID = int64(i + 1)
+		position, _, err := producer.Produce(t.Context(), clicked, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sent[i] = click.Placed{Click: clicked, Position: position}
+	}
+	return sent
+}
+
+// gather collects batches until n records came.
+func gather(t *testing.T, consumer *Consumer, n int) (clicks []click.Placed, dead []click.DeadLetter) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), waitMax)
+	defer cancel()
+	for len(clicks)+len(dead) < n {
+		more, moreDead, err := consumer.Gather(ctx, time.Now())
+		if err != nil {
+			t.Fatalf("gathered %d of %d: %v", len(clicks)+len(dead), n, err)
+		}
+		clicks, dead = append(clicks[:0:0], more...), append(dead[:0:0], moreDead...)
+	}
+	return clicks, dead
+}
+
+func byPosition(a, b click.Placed) int {
+	return int(a.Partition-b.Partition)*1000 + int(a.Offset-b.Offset)
+}
+
+func TestGatheredClicksAreThoseProduced(t *testing.T) {
+	onBoth(t, func(t *testing.T, c config.Config) {
+		setUp(t, c)
+		sent := produce(t, c, 30)
+		got, dead := gather(t, newConsumer(t, c), 30)
+		slices.SortFunc(sent, byPosition)
+		slices.SortFunc(got, byPosition)
+		if !slices.Equal(got, sent) || len(dead) > 0 {
+			t.Errorf("gathered %d clicks and %d dead letters, sent %d", len(got), len(dead), len(sent))
+		}
+	})
+}
+
+func TestUncommittedBatchIsReadAgainAndACommittedOneIsNot(t *testing.T) {
+	onBoth(t, func(t *testing.T, c config.Config) {
+		setUp(t, c)
+		produce(t, c, 20)
+		first := newConsumer(t, c)
+		gather(t, first, 20)
+		first.Leave()
+
+		second := newConsumer(t, c)
+		if again, _ := gather(t, second, 20); len(again) != 20 {
+			t.Errorf("read %d of 20 again", len(again))
+		}
+		if err := second.Commit(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		second.Leave()
+
+		want := produce(t, c, 1)
+		if got, _ := gather(t, newConsumer(t, c), 1); !slices.Equal(got, want) {
+			t.Errorf("read %d clicks after the commit, want the new one", len(got))
+		}
+	})
+}
+
+func TestOnlyTheBatchIsCommitted(t *testing.T) {
+	onBoth(t, func(t *testing.T, c config.Config) {
+		admin := setUp(t, c)
+		produce(t, c, 20)
+		consumer := newConsumer(t, c)
+		gather(t, consumer, 20)
+		produce(t, c, 10) // came after the batch
+		if err := consumer.Commit(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		lags, err := admin.Lag(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var committed, end int64
+		for _, lag := range lags {
+			committed, end = committed+lag.Committed, end+lag.End
+		}
+		if committed != 20 || end != 30 {
+			t.Errorf("committed %d of %d, want 20 of 30", committed, end)
+		}
+	})
+}
+
+func TestDeadLetterKeepsTheRecordAndSaysWhy(t *testing.T) {
+	onBoth(t, func(t *testing.T, c config.Config) {
+		setUp(t, c)
+		appendRecord(t, c, 2)
+		appendRecord(t, c, 2)
+		consumer := newConsumer(t, c)
+		_, dead := gather(t, consumer, 2)
+		if err := consumer.Bury(t.Context(), dead[1:]); err != nil {
+			t.Fatal(err)
+		}
+		buried := readOne(t, c, c.DeadTopic())
+		headers := map[string]string{}
+		for _, header := range buried.Headers {
+			headers[header.Key] = string(header.Value)
+		}
+		if string(buried.Value) != "click" || headers[headerReason] != "the value is not a click record" ||
+			headers[headerPartition] != "2" || headers[headerOffset] != "1" || headers[headerTopic] != c.ClicksTopic() ||
+			headers[headerAppendedAt] == "" {
+			t.Errorf("buried %q with %v", buried.Value, headers)
+		}
+		if err := consumer.Bury(t.Context(), []click.DeadLetter{{Position: click.Position{Partition: 2, Offset: 77}}}); err == nil {
+			t.Error("a record that is not of the batch was buried")
+		}
+	})
+}
+
+// readOne is the first record of a topic.
+func readOne(t *testing.T, c config.Config, topic string) *kgo.Record {
+	t.Helper()
+	client, err := kgo.NewClient(append(commonOptions(c), kgo.ConsumeTopics(topic),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), waitMax)
+	defer cancel()
+	fetches := client.PollFetches(ctx)
+	if err := fetches.Err(); err != nil || fetches.NumRecords() == 0 {
+		t.Fatalf("read %s: %v", topic, err)
+	}
+	return fetches.Records()[0]
+}
+
+func TestPartitionsAreSharedAndHandedOverAfterTheBatch(t *testing.T) {
+	onBoth(t, func(t *testing.T, c config.Config) {
+		setUp(t, c)
+		first := newConsumer(t, c)
+		produce(t, c, 9)
+		gather(t, first, 9)
+		second := newConsumer(t, c)
+		until(t, "the group hears of the second", func() bool { return preparing(t, c) })
+		if held := len(progress(t, first)); held != 3 {
+			t.Errorf("the first holds %d partitions in the middle of its batch, want all 3", held)
+		}
+		if err := first.Commit(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		first.Release()
+		until(t, "partitions are shared", func() bool {
+			return len(progress(t, first)) > 0 && len(progress(t, second)) > 0 && len(progress(t, first))+len(progress(t, second)) == 3
+		})
+		first.Leave()
+		until(t, "the second has all", func() bool { return len(progress(t, second)) == 3 })
+	})
+}
+
+// preparing reports whether the group is about to share its partitions anew.
+func preparing(t *testing.T, c config.Config) bool {
+	t.Helper()
+	admin, err := NewAdmin(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close()
+	described, err := admin.admin.DescribeGroups(t.Context(), c.IngesterGroup())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return described[c.IngesterGroup()].State == "PreparingRebalance"
+}
+
+func progress(t *testing.T, consumer *Consumer) []click.PartitionProgress {
+	t.Helper()
+	held, _, err := consumer.Progress(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return held
+}
+
+// until waits for a condition with a deadline.
+func until(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	deadline := time.After(waitMax)
+	for !is() {
+		select {
+		case <-ticker.C:
+		case <-deadline:
+			t.Fatalf("waited in vain: %s", what)
+		}
+	}
+}
+
+func TestLeavingWhileKafkaIsAwayEnds(t *testing.T) {
+	consumer := newConsumer(t, config.Config{Namespace: "away", KafkaBrokers: []string{"127.0.0.1:1"}, Partitions: 3})
+	began := time.Now()
+	consumer.Leave()
+	if took := time.Since(began); took > 2*leaveTimeout {
+		t.Errorf("took %v", took)
+	}
+}
