@@ -80,6 +80,17 @@ func noteOtherBuild(now overview) {
 	}
 }
 
+type envCommand struct{}
+
+// Run makes the settings, for those who start the servers by other means.
+func (envCommand) Run(at folder) error {
+	if err := at.make(); err != nil {
+		return plainDiskError(err, at)
+	}
+	_, err := ensureSettings(at.envFile())
+	return plainDiskError(err, at)
+}
+
 type downCommand struct{}
 
 // Run stops everything, the supervisor last.

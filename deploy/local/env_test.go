@@ -27,6 +27,15 @@ func TestFirstStartMakesSettingsOnlyTheOwnerMayRead(t *testing.T) {
 	}
 }
 
+func TestEverySettingIsOneTheProgramsKnow(t *testing.T) {
+	help := config.Help()
+	for _, v := range variables() {
+		if !strings.Contains(help, v.name+" ") {
+			t.Errorf("no program reads %s", v.name)
+		}
+	}
+}
+
 func TestSettingsStayAsTheyAre(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "env")
 	if _, err := ensureSettings(path); err != nil {

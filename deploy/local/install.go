@@ -197,6 +197,9 @@ func checkSpace(at folder, neededMB, freeMB int64) error {
 
 // plainDiskError says in words that the disk is full, if that is what an error or a tool's output means.
 func plainDiskError(err error, at folder) error {
+	if err == nil {
+		return nil
+	}
 	full := errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
 	text := strings.ToLower(err.Error())
 	if full || strings.Contains(text, "no space left on device") || strings.Contains(text, "enospc") {

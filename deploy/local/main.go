@@ -24,6 +24,7 @@ type commands struct {
 	Stop    stopCommand    `cmd:"" help:"Stop one server or program; it stays stopped."`
 	Start   startCommand   `cmd:"" help:"Start one server or program and wait until it is ready."`
 	Restart restartCommand `cmd:"" help:"Stop one server or program and start it again."`
+	Env     envCommand     `cmd:"" help:"Make .local/env, or add the settings it lacks, and do nothing else."`
 
 	Supervise superviseCommand `cmd:"" hidden:"" help:"Be the supervisor."`
 }

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// setupTimeout is how long creating topics, tables, bucket and schedules may take.
-const setupTimeout = 2 * time.Minute
+// setupTimeout is how long creating topics, tables, bucket and schedules may take; setup itself gives up sooner, and says why.
+const setupTimeout = 4 * time.Minute
 
 // programServices are our own programs, in the order of the way of a click.
 func programServices() []service {
