@@ -111,8 +111,8 @@ func New(p Parts) (*Ingester, error) {
 // is away is waited for. It returns early only with an ErrFatal.
 func (i *Ingester) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
-		if err := i.awaitStores(ctx); err != nil {
-			break
+		if i.awaitStores(ctx) != nil {
+			break // told to stop
 		}
 		err := i.consume(ctx)
 		if errors.Is(err, ErrFatal) {
@@ -124,7 +124,7 @@ func (i *Ingester) Run(ctx context.Context) error {
 			pause(ctx, retryWaitMax)
 		}
 	}
-	return nil
+	return nil //nolint:nilerr // the context has ended: that is a run's good end
 }
 
 // consume is one membership, from joining to leaving. It ends with an error;

@@ -97,18 +97,15 @@ func (c *Consumer) Gather(ctx context.Context, until time.Time) ([]click.Placed,
 		if bytes >= batchBytesMax {
 			break
 		}
-		more, cancel := context.WithDeadline(ctx, until)
-		err := c.poll(more)
-		cancel()
-		if more.Err() != nil {
-			break // time is up, or we are asked to stop: what is held is a batch
-		}
-		if err != nil {
+		if err := c.pollUntil(ctx, until); err != nil {
 			return nil, nil, err
+		}
+		if ctx.Err() != nil {
+			break // asked to stop: what is held is a batch
 		}
 	}
 	clicks, dead := c.decode()
-	return clicks, dead, nil
+	return clicks, dead, nil //nolint:nilerr // a poll that ran out of time is a batch's normal end
 }
 
 // poll adds to the batch what has come; it waits until there is something.
@@ -123,6 +120,16 @@ func (c *Consumer) poll(ctx context.Context) error {
 		if err := c.fetchFault(fetches); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// pollUntil is poll, but finding nothing in time is no error.
+func (c *Consumer) pollUntil(ctx context.Context, until time.Time) error {
+	ctx, cancel := context.WithDeadline(ctx, until)
+	defer cancel()
+	if err := c.poll(ctx); ctx.Err() == nil {
+		return err
 	}
 	return nil
 }
