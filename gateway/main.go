@@ -35,7 +35,7 @@ func run(ctx context.Context, c config.Config, log *slog.Logger) error {
 		return err
 	}
 	go ops.Serve(log)
-	defer ops.Stop() //nolint:contextcheck // it ends after ctx has ended
+	defer ops.Stop()
 
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.GatewayListen)
 	if err != nil {

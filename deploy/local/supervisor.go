@@ -141,12 +141,12 @@ func (s *supervisor) answerOrder(w http.ResponseWriter, r *http.Request) {
 	s.log.Info("order", "order", r.PathValue("order"), "service", c.service.name)
 	switch r.PathValue("order") {
 	case "start":
-		c.start() //nolint:contextcheck // it outlives the request
+		c.start()
 	case "stop":
 		c.stop()
 	case "restart":
 		c.stop()
-		c.start() //nolint:contextcheck // it outlives the request
+		c.start()
 	default:
 		http.Error(w, "no such order", http.StatusNotFound)
 		return

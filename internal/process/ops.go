@@ -43,7 +43,7 @@ type Ops struct {
 
 // NewOps begins to listen at addr. Call Serve to answer.
 func NewOps(addr string) (*Ops, error) {
-	listener, err := net.Listen("tcp", addr)
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("listen for operations: %w", err)
 	}

@@ -63,7 +63,7 @@ func (p *Program) Ready(ctx context.Context) error {
 		case err := <-p.exited:
 			p.exited <- err
 			cancel(err)
-			return fmt.Errorf("it ended (%v):\n%s", err, p.logTail(logTailBytes))
+			return fmt.Errorf("it ended (%v):\n%s", err, p.logTail(logTailBytes)) //nolint:errorlint // nil when it ended well
 		default:
 			return p.probe(ctx)
 		}

@@ -29,7 +29,7 @@ func run(ctx context.Context, c config.Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	defer ops.Stop() //nolint:contextcheck // it ends after ctx has ended
+	defer ops.Stop()
 	store, err := clickhouse.Open(c)
 	if err != nil {
 		return err
