@@ -98,8 +98,8 @@ func run(ctx context.Context, s settings) error {
 	before := stack.usage()
 	say("clicking %d times a second for %v over %d connections", s.Rate, s.Duration, s.Connections)
 	watching := watch.start(ctx)
-	sender := sender{url: c.PublicURL, connections: s.Connections, rate: s.Rate, supply: supply, tally: tally}
-	elapsed, err := sender.run(ctx)
+	clicks := sender{url: c.PublicURL, connections: s.Connections, rate: s.Rate, supply: supply, tally: tally}
+	elapsed, err := clicks.run(ctx)
 	watch.stopClicking()
 	if err != nil {
 		watch.stop()

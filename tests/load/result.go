@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
 
 	"clickledger/tests/client"
 	"clickledger/tests/oracle"
@@ -126,6 +127,8 @@ func (r *result) show() {
 	processes := table.NewWriter()
 	processes.SetOutputMirror(os.Stdout)
 	processes.SetStyle(table.StyleLight)
+	processes.Style().Format.Header = text.FormatDefault
+	processes.Style().Format.Footer = text.FormatDefault
 	processes.AppendHeader(table.Row{"process", "CPU µs per click", "RSS MB"})
 	total := 0.0
 	for _, name := range slices.Sorted(maps.Keys(r.CPUUSPerClick)) {

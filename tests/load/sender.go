@@ -3,14 +3,26 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
+	"net/netip"
 	"net/url"
-	"sync"
+	"runtime"
 	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// dispatchInterval is how often due clicks are handed out: together, because
-// a timer for each would cost more than the click.
-const dispatchInterval = time.Millisecond
+const (
+	// loopInterval is the longest the loop sleeps: how late a click may be sent.
+	loopInterval  = time.Millisecond
+	answerTimeout = 10 * time.Second
+	checkInterval = 250 * time.Millisecond
+	// dialPause is how long a connection that could not be made stays away.
+	dialPause = 100 * time.Millisecond
+
+	latencyMax    = time.Minute
+	latencyDigits = 3
+)
 
 // job is one click to make.
 type job struct {
@@ -19,57 +31,224 @@ type job struct {
 	ad    uint32
 }
 
-// sender makes the clicks, each at its time.
+// sender makes the clicks, each at its time. It is one loop over readiness
+// events instead of a goroutine for each connection: it shares the machine
+// with what it measures, and this takes half the CPU.
 type sender struct {
 	url         string
 	connections int
 	rate        int
 	supply      *supply
 	tally       *tally
+
+	poller  *poller
+	addr    netip.AddrPort
+	all     []*connection
+	idle    []*connection // ready for a click; the last is taken
+	away    []*connection // could not be made, by time
+	checked time.Time
+
+	schedule schedule
+	latency  *hdrhistogram.Histogram // microseconds, from when the click was due
+	minute   minuteCounts            // of the last answer
+	errors   map[string]int64
+	answered int64
 }
 
 // run makes all clicks of the supply and returns how long that took, from the
 // first being due to the last being answered.
-func (s *sender) run(ctx context.Context) (time.Duration, error) {
-	target, err := url.Parse(s.url)
-	if err != nil {
-		return 0, fmt.Errorf("read the gateway's address: %w", err)
+func (s *sender) run(ctx context.Context) (elapsed time.Duration, err error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := s.open(); err != nil {
+		return 0, err
 	}
-	jobs := make(chan job, s.connections)
-	var wait sync.WaitGroup
-	for range s.connections {
-		c := newConnection(target.Host, s.tally)
-		wait.Go(func() { c.work(jobs) })
-	}
+	defer s.close()
 	begin := time.Now()
-	err = s.dispatch(ctx, begin, jobs)
-	close(jobs)
-	wait.Wait()
-	return time.Since(begin), err
+	s.schedule = schedule{supply: s.supply, begin: begin, interval: float64(time.Second) / float64(s.rate)}
+	for ctx.Err() == nil {
+		more, err := s.sendDue()
+		if err != nil {
+			return 0, err
+		}
+		if !more && len(s.idle)+len(s.away) == len(s.all) {
+			s.tally.add(s)
+			return time.Since(begin), nil
+		}
+		if err := s.receive(); err != nil {
+			return 0, err
+		}
+		s.check(time.Now())
+	}
+	return 0, ctx.Err()
 }
 
-// dispatch hands out what is due. When all connections are busy it waits for
-// one; the clicks behind are then late, and their latency says so.
-func (s *sender) dispatch(ctx context.Context, begin time.Time, jobs chan<- job) error {
-	interval := float64(time.Second) / float64(s.rate)
-	number := 0
-	for {
-		current, err := s.supply.next()
-		if current == nil || err != nil {
-			return err
+// open resolves the gateway and makes the connections, not yet connected.
+func (s *sender) open() error {
+	target, err := url.Parse(s.url)
+	if err != nil {
+		return fmt.Errorf("read the gateway's address: %w", err)
+	}
+	resolved, err := net.ResolveTCPAddr("tcp4", target.Host)
+	if err != nil {
+		return fmt.Errorf("find the gateway: %w", err)
+	}
+	s.addr = resolved.AddrPort()
+	if s.poller, err = newPoller(); err != nil {
+		return err
+	}
+	s.latency = hdrhistogram.New(1, latencyMax.Microseconds(), latencyDigits)
+	s.errors = map[string]int64{}
+	for i := range s.connections {
+		c := newConnection(i, target.Host)
+		s.all = append(s.all, c)
+		s.idle = append(s.idle, c)
+	}
+	return nil
+}
+
+func (s *sender) close() {
+	for _, c := range s.all {
+		c.close()
+	}
+	s.poller.close()
+}
+
+// sendDue makes the clicks that are due while there are idle connections. When
+// there are none the clicks behind get late, and their latency says so. More is
+// false when the last click was sent.
+func (s *sender) sendDue() (more bool, err error) {
+	now := time.Now()
+	for len(s.idle) > 0 {
+		next, ok, err := s.schedule.due(now)
+		if err != nil {
+			return false, err
 		}
-		for i := 0; i < len(current.ads); {
-			due := begin.Add(time.Duration(float64(number) * interval))
-			if ahead := time.Until(due); ahead > 0 {
-				if ctx.Err() != nil {
-					return ctx.Err()
-				}
-				time.Sleep(max(ahead, dispatchInterval))
-				continue
-			}
-			jobs <- job{due: due, token: current.token(i), ad: current.ads[i]}
-			i++
-			number++
+		if !ok {
+			return !s.schedule.ended, nil
+		}
+		c := s.idle[len(s.idle)-1]
+		s.idle = s.idle[:len(s.idle)-1]
+		if kind := c.send(next, now, s.poller, s.addr); kind != "" {
+			s.fail(c, kind)
 		}
 	}
+	return !s.schedule.ended, nil
+}
+
+// receive waits a moment for answers and reads those that came.
+func (s *sender) receive() error {
+	ready, err := s.poller.wait(loopInterval)
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	for _, number := range ready {
+		c := s.all[number]
+		answer, complete, kind := c.receive()
+		switch {
+		case kind != "" && c.busy:
+			s.fail(c, kind)
+		case kind != "": // closed by the gateway while idle: connected again when needed
+			c.close()
+		case complete:
+			s.record(c, answer, now)
+			c.busy = false
+			s.idle = append(s.idle, c)
+		}
+	}
+	return nil
+}
+
+// record takes the answer to the connection's click.
+func (s *sender) record(c *connection, answer response, now time.Time) {
+	s.answered++
+	_ = s.latency.RecordValue(min(now.Sub(c.job.due), latencyMax).Microseconds())
+	switch {
+	case answer.status == "302" && len(answer.clickedAt) > 0:
+		if !s.minute.is(answer.clickedAt) && !s.turn(answer.clickedAt) {
+			s.count(c.job, "unreadable time")
+			return
+		}
+		s.minute.ads[c.job.ad]++
+	case answer.status == "302":
+		s.count(c.job, "not recorded")
+	default:
+		s.count(c.job, "status "+answer.status)
+	}
+}
+
+// turn takes the counts of another minute.
+func (s *sender) turn(clickedAt []byte) bool {
+	minute, err := time.Parse(minuteLayout, string(clickedAt[:min(len(clickedAt), len(minuteLayout))]))
+	if err == nil {
+		s.minute = s.tally.minute(minute)
+	}
+	return err == nil
+}
+
+// fail gives up a click and its connection, which stays away for a moment.
+func (s *sender) fail(c *connection, kind string) {
+	_ = s.latency.RecordValue(min(time.Since(c.job.due), latencyMax).Microseconds())
+	s.count(c.job, kind)
+	c.close()
+	c.busy = false
+	c.since = time.Now()
+	s.away = append(s.away, c)
+}
+
+func (s *sender) count(j job, kind string) {
+	s.errors[kind]++
+	s.tally.uncertain(j.ad, j.due)
+}
+
+// check gives up what waits too long and takes back who was away long enough.
+func (s *sender) check(now time.Time) {
+	for len(s.away) > 0 && now.Sub(s.away[0].since) >= dialPause {
+		s.idle = append(s.idle, s.away[0])
+		s.away = s.away[1:]
+	}
+	if now.Sub(s.checked) < checkInterval {
+		return
+	}
+	s.checked = now
+	for _, c := range s.all {
+		if c.busy && now.Sub(c.since) > answerTimeout {
+			s.fail(c, "timeout")
+		}
+	}
+}
+
+// schedule is the open loop: click number i is due at begin + i × interval.
+type schedule struct {
+	supply   *supply
+	begin    time.Time
+	interval float64 // nanoseconds
+	current  *segment
+	at       int // in current
+	number   int
+	ended    bool
+}
+
+// due is the next click if it is due by now.
+func (s *schedule) due(now time.Time) (job, bool, error) {
+	if s.ended {
+		return job{}, false, nil
+	}
+	due := s.begin.Add(time.Duration(float64(s.number) * s.interval))
+	if due.After(now) {
+		return job{}, false, nil
+	}
+	if s.current == nil || s.at == len(s.current.ads) {
+		next, err := s.supply.next()
+		if next == nil || err != nil {
+			s.ended = true
+			return job{}, false, err
+		}
+		s.current, s.at = next, 0
+	}
+	next := job{due: due, token: s.current.token(s.at), ad: s.current.ads[s.at]}
+	s.at++
+	s.number++
+	return next, true, nil
 }

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -20,18 +18,17 @@ const (
 // minuteCounts is the acknowledged clicks of one minute, by index of the ad.
 type minuteCounts struct {
 	text string // as the header begins
-	ads  []atomic.Int64
+	ads  []int64
 }
 
 func (m minuteCounts) is(clickedAt []byte) bool {
 	return len(m.text) > 0 && len(clickedAt) > len(m.text) && string(clickedAt[:len(m.text)]) == m.text
 }
 
-// tally is what all connections were answered. It is safe for concurrent use.
+// tally is what the clicks were answered. It belongs to the sender until that
+// has ended.
 type tally struct {
-	ads int
-
-	mu       sync.Mutex
+	ads      int
 	minutes  map[time.Time]minuteCounts
 	open     []openClick
 	latency  *hdrhistogram.Histogram
@@ -47,40 +44,29 @@ type openClick struct {
 }
 
 func newTally(ads int) *tally {
-	return &tally{
-		ads: ads, minutes: map[time.Time]minuteCounts{}, errors: map[string]int64{},
-		latency: hdrhistogram.New(1, latencyMax.Microseconds(), latencyDigits),
-	}
+	return &tally{ads: ads, minutes: map[time.Time]minuteCounts{}}
 }
 
 // minute is the counts of the minute that begins at start.
 func (t *tally) minute(start time.Time) minuteCounts {
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	counts, ok := t.minutes[start]
 	if !ok {
-		counts = minuteCounts{text: start.Format(minuteLayout), ads: make([]atomic.Int64, t.ads)}
+		counts = minuteCounts{text: start.Format(minuteLayout), ads: make([]int64, t.ads)}
 		t.minutes[start] = counts
 	}
 	return counts
 }
 
 func (t *tally) uncertain(ad uint32, due time.Time) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	t.open = append(t.open, openClick{ad, due})
 }
 
-// add takes what a connection that has ended measured.
-func (t *tally) add(c *connection) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.latency.Merge(c.latency)
-	t.requests += c.latency.TotalCount()
-	t.replies += c.answered
-	for kind, n := range c.errors {
-		t.errors[kind] += n
-	}
+// add takes what the sender measured.
+func (t *tally) add(s *sender) {
+	t.latency = s.latency
+	t.requests = s.latency.TotalCount()
+	t.replies = s.answered
+	t.errors = s.errors
 }
 
 // sent is every click made, answered how ever.
@@ -93,8 +79,8 @@ func (t *tally) answered() int64 { return t.replies }
 func (t *tally) oracle(ads []int64, w *watch) *oracle.Oracle {
 	promised := w.promised()
 	for minute, counts := range t.minutes {
-		for i := range counts.ads {
-			if n := counts.ads[i].Load(); n > 0 {
+		for i, n := range counts.ads {
+			if n > 0 {
 				promised.AddCount(ads[i], minute, n)
 			}
 		}

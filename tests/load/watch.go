@@ -17,13 +17,13 @@ import (
 
 const (
 	probeInterval = 200 * time.Millisecond
-	askInterval   = 100 * time.Millisecond
-	probeTokens   = 10_000 // of one ask
+	askInterval   = 500 * time.Millisecond // each costs the store some 30 ms of CPU
+	probeTokens   = 10_000                 // of one ask
 	finalTimeout  = 4 * time.Minute
 )
 
 // watch looks at the running system as an advertiser would: it clicks an ad of
-// its own every 200 ms and asks every 100 ms how many of these clicks are
+// its own every 200 ms and asks every 500 ms how many of these clicks are
 // counted and through which minute figures are final.
 type watch struct {
 	admin  *client.API
