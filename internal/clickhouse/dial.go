@@ -40,7 +40,7 @@ func requireDatabase(ctx context.Context, probe ch.Options, addr, database strin
 	}
 	defer func() { _ = conn.Close() }()
 	var databases uint64
-	if err := conn.QueryRow(ctx, "SELECT count() FROM system.databases WHERE name = ?", database).Scan(&databases); err != nil {
+	if err := conn.QueryRow(withoutQueryOptions{ctx}, "SELECT count() FROM system.databases WHERE name = ?", database).Scan(&databases); err != nil {
 		return fmt.Errorf("look for database %s: %w", database, err)
 	}
 	if databases == 0 {
@@ -48,3 +48,11 @@ func requireDatabase(ctx context.Context, probe ch.Options, addr, database strin
 	}
 	return nil
 }
+
+// withoutQueryOptions ends when its context ends, but hides what that carries:
+// the id, settings and parameters of the query a connection is dialled for are
+// not meant for the probe.
+type withoutQueryOptions struct{ context.Context }
+
+// Value knows nothing.
+func (withoutQueryOptions) Value(any) any { return nil }
