@@ -57,13 +57,13 @@ func TestTwentyThousandClicksAreCountedExactly(t *testing.T) {
 		t.Fatalf("%d impressions were acknowledged, not %d", clicked.Promised(), want)
 	}
 
-	waitCounted(t, f, &clicked, all...)
+	f.WaitCounted(t, &clicked, all...)
 	t.Logf("counted %v after the first click", time.Since(began).Round(time.Millisecond))
-	compare(t, &clicked, all...)
+	f.Compare(t, &clicked, all...)
 	expectStatesAgree(t, &clicked, all[0])
 
-	waitFinal(t, f, &clicked, all[0])
-	compare(t, &clicked, all...)
+	f.WaitFinal(t, &clicked, all[0])
+	f.Compare(t, &clicked, all...)
 	for _, advertiser := range all {
 		expectAllFinal(t, &clicked, advertiser)
 	}

@@ -42,8 +42,8 @@ func TestPublicPort(t *testing.T) {
 
 	// The good clicks of all the tests above, and nothing else, are counted.
 	p.click(t)
-	waitCounted(t, p.fleet, p.clicked, p.own, p.foreign)
-	compare(t, p.clicked, p.own, p.foreign)
+	p.fleet.WaitCounted(t, p.clicked, p.own, p.foreign)
+	p.fleet.Compare(t, p.clicked, p.own, p.foreign)
 	p.expectNoSecretLogged(t)
 }
 

@@ -1,15 +1,12 @@
 package endtoend
 
 import (
-	"fmt"
 	"testing"
 	"time"
 
-	"clickledger/tests/client"
 	"clickledger/tests/fleet"
 	"clickledger/tests/oracle"
 	"clickledger/tests/poll"
-	"clickledger/tests/traffic"
 )
 
 const (
@@ -29,7 +26,7 @@ func TestRestartsLoseAndDoubleNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stream := startStream(t, f, &clicked, advertiser)
+	stream := f.Traffic(t, &clicked, advertiser, streamImpressions, streamPerSecond)
 	for _, program := range []*fleet.Program{f.Ingester, f.Aggregator, f.Gateway} {
 		for _, end := range []struct {
 			how string
@@ -60,21 +57,8 @@ func TestRestartsLoseAndDoubleNothing(t *testing.T) {
 	t.Logf("%d clicks had to be repeated", stream.Stop())
 	t.Logf("%d impressions were acknowledged", clicked.Promised())
 
-	waitCounted(t, f, &clicked, advertiser)
-	compare(t, &clicked, advertiser)
-	waitFinal(t, f, &clicked, advertiser)
-	compare(t, &clicked, advertiser)
-}
-
-func startStream(t *testing.T, f *fleet.Fleet, clicked *oracle.Oracle, advertiser *client.Advertiser) *traffic.Stream {
-	t.Helper()
-	ads := make([]int64, len(advertiser.Ads))
-	for i, ad := range advertiser.Ads {
-		ads[i] = ad.GetAdId()
-	}
-	stream, err := traffic.NewStream(t.Context(), f.Admin, traffic.NewClicker(f.URL, clicked), ads, streamImpressions, streamPerSecond)
-	if err != nil {
-		t.Fatal(fmt.Errorf("start the stream of clicks: %w", err))
-	}
-	return stream
+	f.WaitCounted(t, &clicked, advertiser)
+	f.Compare(t, &clicked, advertiser)
+	f.WaitFinal(t, &clicked, advertiser)
+	f.Compare(t, &clicked, advertiser)
 }

@@ -26,16 +26,6 @@ const (
 	logTailBytes = 6 << 10
 )
 
-// Build compiles the four programs into dir.
-func Build(dir string) error {
-	command := exec.Command("go", "build", "-buildvcs=false", "-o", dir+"/",
-		"clickledger/gateway", "clickledger/workers/ingester", "clickledger/workers/aggregator", "clickledger/workers/setup")
-	if output, err := command.CombinedOutput(); err != nil {
-		return fmt.Errorf("build the programs: %w\n%s", err, output)
-	}
-	return nil
-}
-
 // Fleet is a running gateway, ingester and aggregator of one namespace.
 type Fleet struct {
 	Gateway    *Program

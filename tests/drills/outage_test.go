@@ -1,0 +1,155 @@
+//go:build drill
+
+package drills
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"clickledger/tests/client"
+	"clickledger/tests/poll"
+	"clickledger/tests/traffic"
+)
+
+const (
+	temporalOutage   = 3 * time.Minute
+	kafkaOutage      = 20 * time.Second
+	clickhouseOutage = 20 * time.Second
+	valkeyOutage     = 10 * time.Second
+
+	noticeTimeout  = 15 * time.Second
+	noticeInterval = 250 * time.Millisecond
+	// shownTimeout is how soon a click shows while something else is away.
+	shownTimeout = 30 * time.Second
+)
+
+// Without Temporal nothing becomes final, but clicks are redirected, counted
+// and shown; afterwards every window is flushed by itself.
+func TestTemporalAwayForThreeMinutes(t *testing.T) {
+	d := begin(t, temporalOutage)
+	d.away(t, "temporal", temporalOutage, func() { d.expectFreshFigures(t) })
+	d.end(t)
+}
+
+// Without Kafka a click is refused in words and nothing is acknowledged.
+func TestKafkaAway(t *testing.T) {
+	d := begin(t, kafkaOutage)
+	impressions, err := traffic.Issue(t.Context(), d.fleet.Admin, d.advertiser.Ads[0].GetAdId(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clicker := traffic.NewClicker(d.fleet.URL, d.clicked)
+	d.away(t, "kafka", kafkaOutage, func() {
+		err := poll.Until(t.Context(), noticeTimeout, noticeInterval, func(ctx context.Context) error {
+			answer, err := clicker.Click(ctx, impressions[0])
+			if err == nil && (answer.Status != http.StatusServiceUnavailable || answer.Header.Get("Retry-After") == "" ||
+				answer.Recorded() || answer.Location != "" || strings.TrimSpace(answer.Body) == "") {
+				err = fmt.Errorf("answered %d %q, recorded: %v", answer.Status, answer.Body, answer.Recorded())
+			}
+			return err
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	clicker.Insist(t.Context(), impressions[0])
+	d.end(t)
+}
+
+// Without ClickHouse clicks on known ads go on; they are stored afterwards.
+func TestClickHouseAway(t *testing.T) {
+	d := begin(t, clickhouseOutage)
+	repeatedAd := d.advertiser.Ads[0].GetAdId()
+	d.away(t, "clickhouse", clickhouseOutage, func() { d.expectRedirect(t, repeatedAd) })
+	d.end(t)
+}
+
+// A dead seen index comes back empty: it is rebuilt before anything is counted.
+func TestSeenIndexWiped(t *testing.T) {
+	d := begin(t, valkeyOutage)
+	impressions, err := traffic.Issue(t.Context(), d.fleet.Admin, d.advertiser.Ads[0].GetAdId(), 200)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Another gateway's clicker has never heard of these: only the index knows.
+	clicker := traffic.NewClicker(d.fleet.URL, d.clicked)
+	for _, impression := range impressions {
+		clicker.Insist(t.Context(), impression)
+	}
+	d.fleet.WaitCounted(t, d.clicked, d.advertiser)
+	d.away(t, "valkey-seen", valkeyOutage, func() {})
+	if err := d.fleet.Gateway.Kill(); err != nil { // its memory of recent clicks goes with it
+		t.Fatal(err)
+	}
+	if err := d.fleet.Gateway.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.fleet.Gateway.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, impression := range impressions {
+		if _, err := clicker.Click(t.Context(), impression); err != nil {
+			t.Error(err)
+		}
+	}
+	d.end(t)
+}
+
+// The catalogue cache only saves work.
+func TestCatalogueCacheAway(t *testing.T) {
+	d := begin(t, valkeyOutage)
+	d.away(t, "valkey-cache", valkeyOutage, func() {
+		d.expectRedirect(t, d.advertiser.Ads[0].GetAdId())
+		d.expectFreshFigures(t)
+	})
+	d.end(t)
+}
+
+// expectRedirect: a click on a known ad is recorded while a server is away.
+func (d *drill) expectRedirect(t *testing.T, adID int64) {
+	t.Helper()
+	forger, err := traffic.NewForger(d.fleet.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clicker := traffic.NewClicker(d.fleet.URL, d.clicked)
+	impression := &traffic.Impression{AdID: adID, Token: forger.Issued(adID, time.Now())}
+	answer, err := clicker.Click(t.Context(), impression)
+	if err != nil || !answer.Recorded() {
+		t.Errorf("answered %d %q, %v", answer.Status, answer.Body, err)
+	}
+	clicker.Tell(impression)
+}
+
+// expectFreshFigures: a click made now shows soon, though a server is away.
+func (d *drill) expectFreshFigures(t *testing.T) {
+	t.Helper()
+	fresh, err := d.fleet.Admin.NewAdvertiser(t.Context(), "Advertiser of the outage", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	adID := fresh.Ads[0].GetAdId()
+	var answer client.Answer
+	issued, err := d.fleet.Admin.Issue(t.Context(), adID, 1)
+	if err == nil {
+		answer, err = client.Click(t.Context(), client.NewHTTP(), d.fleet.URL, issued[0].GetToken())
+	}
+	if err != nil || !answer.Recorded() {
+		t.Fatalf("answered %d %q, %v", answer.Status, answer.Body, err)
+	}
+	minute := answer.ClickedAt.Truncate(time.Minute)
+	err = poll.Until(t.Context(), shownTimeout, noticeInterval, func(ctx context.Context) error {
+		clicks, _, err := d.fleet.Admin.Total(ctx, fresh.ID, minute, minute.Add(time.Minute))
+		if err == nil && clicks != 1 {
+			err = fmt.Errorf("%d clicks show", clicks)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
