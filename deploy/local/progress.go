@@ -34,7 +34,7 @@ const (
 )
 
 func newProgress(out *os.File) progress {
-	if term.IsTerminal(int(out.Fd())) {
+	if _, rows, err := term.GetSize(int(out.Fd())); err == nil && rows > len(installs()) { // fails where there is no terminal
 		return &bars{container: mpb.New(mpb.WithOutput(out), mpb.WithRefreshRate(250*time.Millisecond))}
 	}
 	return lines{out: out}
