@@ -2,12 +2,10 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
@@ -22,32 +20,7 @@ const (
 
 	probeInterval = 100 * time.Millisecond
 	probeTimeout  = 3 * time.Second
-
-	logSizeMax = 64 << 20 // a longer log is set aside at the next start
 )
-
-// state is what a service is doing.
-type state string
-
-const (
-	stopped  state = "stopped"
-	starting state = "starting" // the process runs or is about to, but is not ready
-	ready    state = "ready"
-	waiting  state = "waiting" // died, to be started again in a moment
-	stopping state = "stopping"
-)
-
-// report is what the supervisor knows about a service.
-type report struct {
-	Name      string    `json:"name"`
-	State     state     `json:"state"`
-	PID       int       `json:"pid,omitempty"`
-	Since     time.Time `json:"since"`               // of the state; of the process's start once it runs
-	Restarts  int       `json:"restarts"`            // by the supervisor, since it was last told to start
-	Problem   string    `json:"problem,omitempty"`   // why it is not ready, or died last
-	Started   string    `json:"started,omitempty"`   // fingerprint of the program and settings that run
-	LastDeath time.Time `json:"last_death,omitzero"` // when it last died by itself
-}
 
 // child keeps one service running from start to stop.
 type child struct {
@@ -178,9 +151,6 @@ func (c *child) wait(ctx context.Context, at site, command *exec.Cmd) error {
 	}
 }
 
-// exit is how a process ended: nil for an exit code of 0.
-type exit struct{ err error }
-
 // terminate asks a process to end, and ends it when it takes too long.
 func (c *child) terminate(command *exec.Cmd, ended <-chan exit) {
 	_ = command.Process.Signal(syscall.SIGTERM)
@@ -227,27 +197,6 @@ func (c *child) probe(ctx context.Context, at site) bool {
 	return err == nil
 }
 
-// command is the process to start, its output in the service's log.
-func (c *child) command(at site) (*exec.Cmd, func(), error) {
-	path := c.at.log(c.service.name)
-	if info, err := os.Stat(path); err == nil && info.Size() > logSizeMax {
-		_ = os.Rename(path, path+".1")
-	}
-	log, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return nil, nil, fmt.Errorf("open log: %w", plainDiskError(err, c.at))
-	}
-	words := c.service.command(at)
-	command := exec.Command(words[0], words[1:]...) //nolint:noctx // it is asked to end before it is killed
-	command.Dir = c.at.data(c.service.name)
-	command.Stdout, command.Stderr = log, log
-	command.Env = at.settings.environment()
-	if c.service.environment != nil {
-		command.Env = append(command.Env, c.service.environment(at)...)
-	}
-	return command, func() { _ = log.Close() }, nil
-}
-
 func (c *child) update(change func(*report)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -258,16 +207,4 @@ func (c *child) snapshot() report {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.report
-}
-
-// endOf says how a process ended, with the last line it wrote.
-func endOf(log string, err error) error {
-	how := "ended by itself"
-	if err != nil {
-		how = err.Error()
-	}
-	if line := lastLine(tail(log, 4<<10)); line != "" {
-		return errors.New(how + ": " + line)
-	}
-	return errors.New(how + " without a word in " + filepath.Base(log))
 }
