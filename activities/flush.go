@@ -25,7 +25,7 @@ type ledger interface {
 	DirtyWindows(ctx context.Context, from, before click.Window, limit int) ([]click.Due, error)
 	WindowSeal(ctx context.Context, w click.Window) (seal click.Seal, wasFinal bool, err error)
 	LedgerTopic(ctx context.Context) (string, error)
-	FlushVersion(ctx context.Context) (uint64, error)
+	NextVersion(ctx context.Context) (uint64, error)
 	SealWindow(ctx context.Context, seal click.Seal) error
 }
 
@@ -76,7 +76,7 @@ func (f *Flush) FixSnapshot(ctx context.Context, in SnapshotInput) (SnapshotResu
 	if !click.Sealable(progress) {
 		return SnapshotResult{}, notReady(fmt.Sprintf("window %s waits for the ingester: %s", in.Window, behind(progress)), notReadyWait)
 	}
-	version, err := f.Ledger.FlushVersion(ctx)
+	version, err := f.Ledger.NextVersion(ctx)
 	if err != nil {
 		return SnapshotResult{}, err
 	}

@@ -76,7 +76,7 @@ func (s *servers) WindowSeal(_ context.Context, w click.Window) (click.Seal, boo
 
 func (s *servers) LedgerTopic(context.Context) (string, error) { return s.knownTopic, nil }
 
-func (s *servers) FlushVersion(context.Context) (uint64, error) {
+func (s *servers) NextVersion(context.Context) (uint64, error) {
 	s.calls = append(s.calls, "version")
 	return 42, nil
 }

@@ -16,12 +16,14 @@ const (
 	stepAggregate
 	stepVerify
 	stepSeal
+	stepRefill
 )
 
 // limit bounds a step: one attempt, and all attempts with the waits between.
 type limit struct {
 	attempt    time.Duration
 	altogether time.Duration
+	heartbeat  time.Duration // the longest silence of an attempt; 0: it has none
 }
 
 // limitOf is the one table of timeouts. When all attempts of a flush are used
@@ -33,6 +35,9 @@ func limitOf(s step) limit {
 		stepAggregate: {attempt: 90 * time.Second, altogether: 10 * time.Minute},
 		stepVerify:    {attempt: 90 * time.Second, altogether: 10 * time.Minute},
 		stepSeal:      {attempt: 15 * time.Second, altogether: 10 * time.Minute},
+		// A hundred million impressions take some minutes. A rebuild that
+		// outlasts this is stuck, and the ingester asks for the next.
+		stepRefill: {attempt: 2 * time.Hour, altogether: rebuildTimeout, heartbeat: 2 * time.Minute},
 	}[s]
 }
 
@@ -42,6 +47,7 @@ func optionsFor(s step, summary string) workflow.ActivityOptions {
 	return workflow.ActivityOptions{
 		StartToCloseTimeout:    l.attempt,
 		ScheduleToCloseTimeout: l.altogether,
+		HeartbeatTimeout:       l.heartbeat,
 		RetryPolicy:            retries(),
 		Summary:                summary,
 	}

@@ -18,13 +18,7 @@ const RebuildSeenID = "rebuild-seen"
 // JobRebuildSeen is the job of RebuildSeen.
 const JobRebuildSeen Job = "rebuild-seen"
 
-const (
-	// A hundred million impressions take some minutes; a rebuild that outlasts
-	// this is stuck, and the ingester asks for the next.
-	refillTimeout   = 2 * time.Hour
-	rebuildTimeout  = 12 * time.Hour
-	refillHeartbeat = 2 * time.Minute
-)
+const rebuildTimeout = 12 * time.Hour
 
 var rebuildSeen *activities.RebuildSeen // a typed nil: it only names the activities
 
@@ -44,13 +38,7 @@ type RebuildSeenResult struct {
 // The ingesters wait for it; the stream stays in Kafka meanwhile. It is begun
 // anew until it succeeds. Run again on a complete index it changes nothing.
 func RebuildSeen(ctx workflow.Context, in RebuildSeenInput) (RebuildSeenResult, error) {
-	refilled, err := execute(ctx, workflow.ActivityOptions{
-		StartToCloseTimeout:    refillTimeout,
-		ScheduleToCloseTimeout: rebuildTimeout,
-		HeartbeatTimeout:       refillHeartbeat,
-		RetryPolicy:            retries(),
-		Summary:                "refill the seen index from the store",
-	}, rebuildSeen.RefillSeen, activities.RefillSeenInput(in))
+	refilled, err := execute(ctx, optionsFor(stepRefill, "refill the seen index from the store"), rebuildSeen.RefillSeen, activities.RefillSeenInput(in))
 	if err != nil {
 		return RebuildSeenResult{}, err
 	}

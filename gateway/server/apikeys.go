@@ -30,7 +30,7 @@ func (s *catalogService) CreateApiKey(ctx context.Context, in *v1.CreateApiKeyRe
 			return nil, err
 		}
 	}
-	if key.Version, err = s.store.CatalogueVersion(ctx); err != nil {
+	if key.Version, err = s.store.NextVersion(ctx); err != nil {
 		return nil, err
 	}
 	if err := s.store.InsertAPIKey(ctx, key); err != nil {
@@ -112,7 +112,7 @@ func (s *catalogService) RevokeApiKey(ctx context.Context, in *v1.RevokeApiKeyRe
 		return nil, notFound(errNoSuchKey)
 	}
 	if key.RevokedAt.IsZero() {
-		version, err := s.store.CatalogueVersion(ctx)
+		version, err := s.store.NextVersion(ctx)
 		if err != nil {
 			return nil, err
 		}

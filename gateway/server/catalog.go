@@ -14,7 +14,7 @@ import (
 // catalogueStore is where the catalogue is kept. What it has returned from is
 // durable.
 type catalogueStore interface {
-	CatalogueVersion(ctx context.Context) (uint64, error)
+	NextVersion(ctx context.Context) (uint64, error)
 	Ad(ctx context.Context, adID int64) (click.Ad, error)
 	AdsOf(ctx context.Context, advertiserID, after int64, limit int) ([]click.Ad, error)
 	InsertAds(ctx context.Context, ads []click.Ad) error
@@ -46,7 +46,7 @@ func (s *catalogService) CreateAdvertiser(ctx context.Context, in *v1.CreateAdve
 	if err := requireAdmin(ctx); err != nil {
 		return nil, err
 	}
-	version, err := s.store.CatalogueVersion(ctx)
+	version, err := s.store.NextVersion(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +84,7 @@ func (s *catalogService) CreateAds(ctx context.Context, in *v1.CreateAdsRequest)
 	if err := s.requireExists(ctx, in.GetAdvertiserId()); err != nil {
 		return nil, err
 	}
-	version, err := s.store.CatalogueVersion(ctx)
+	version, err := s.store.NextVersion(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +134,7 @@ func (s *catalogService) UpdateAd(ctx context.Context, in *v1.UpdateAdRequest) (
 	if changed == ad {
 		return &v1.UpdateAdResponse{Ad: adToProto(ad)}, nil
 	}
-	version, err := s.store.CatalogueVersion(ctx)
+	version, err := s.store.NextVersion(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -67,7 +67,7 @@ func (m *memoryStore) Ping(context.Context) error {
 	return m.enter()
 }
 
-func (m *memoryStore) CatalogueVersion(context.Context) (uint64, error) {
+func (m *memoryStore) NextVersion(context.Context) (uint64, error) {
 	defer m.mu.Unlock()
 	err := m.enter()
 	m.version++

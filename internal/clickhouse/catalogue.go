@@ -13,16 +13,6 @@ import (
 
 const adColumns = "ad_id, advertiser_id, name, landing_url, status, fan_out, version"
 
-// CatalogueVersion is the home server's time in microseconds: the version of a
-// row about to be written, so that a gateway's clock orders nothing.
-func (s *Store) CatalogueVersion(ctx context.Context) (uint64, error) {
-	var micros int64
-	if err := s.conn.QueryRow(ctx, "SELECT toUnixTimestamp64Micro(now64(6))").Scan(&micros); err != nil {
-		return 0, readError("read the server's time", err)
-	}
-	return uint64(micros), nil
-}
-
 // Ad is the newest row of one ad; click.ErrNotFound when there is none,
 // click.ErrUnavailable when the store cannot be asked.
 func (s *Store) Ad(ctx context.Context, adID int64) (click.Ad, error) {

@@ -28,8 +28,9 @@ type Store struct {
 	sealed   sealedCursor
 }
 
-// Open connects to the database of c, which must exist (see Migrate). It does
-// not wait for the server: the first query does.
+// Open prepares connections to the database of c. It asks nothing: a server or
+// a database (see Migrate) that is not there yet is an error of each query,
+// wrapping click.ErrUnavailable.
 func Open(c config.Config) (*Store, error) {
 	conn, err := connect(c, c.Database())
 	if err != nil {
@@ -39,7 +40,7 @@ func Open(c config.Config) (*Store, error) {
 }
 
 func options(c config.Config, database string) *ch.Options {
-	o := &ch.Options{
+	return &ch.Options{
 		Addr:             c.ClickHouseAddrs,
 		Auth:             ch.Auth{Database: database, Username: c.ClickHouseUser, Password: c.ClickHousePassword},
 		DialTimeout:      dialTimeout,
@@ -56,10 +57,6 @@ func options(c config.Config, database string) *ch.Options {
 			"do_not_merge_across_partitions_select_final": 1,
 		},
 	}
-	if database != "default" {
-		o.DialContext = dialOnceThere(o)
-	}
-	return o
 }
 
 func connect(c config.Config, database string) (driver.Conn, error) {
@@ -73,7 +70,7 @@ func connect(c config.Config, database string) (driver.Conn, error) {
 // Ping reports whether the server answers.
 func (s *Store) Ping(ctx context.Context) error {
 	if err := s.conn.Ping(ctx); err != nil {
-		return fmt.Errorf("ping clickhouse: %w", err)
+		return readError("ping clickhouse", err)
 	}
 	return nil
 }

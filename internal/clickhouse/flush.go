@@ -63,11 +63,6 @@ SELECT advertiser_id, ad_id, minute, toUInt64(0), {version:UInt64}
 FROM clicks_per_minute FINAL
 WHERE minute = {minute:DateTime('UTC')} AND version < {version:UInt64} AND clicks > 0`
 
-// FlushVersion is the home server's time in microseconds. Read after the
-// offsets of a snapshot and before it is aggregated, it makes the flush with
-// the older data lose.
-func (s *Store) FlushVersion(ctx context.Context) (uint64, error) { return s.CatalogueVersion(ctx) }
-
 // AggregateWindow writes the figures of a snapshot and returns how many that
 // had been final it changed; only those of a window that was final before are
 // restated. The order is what a crash between two steps relies on: the

@@ -54,7 +54,7 @@ func (l ledger) store(w click.Window, advertiser, ad int64, impression int, part
 // remove is what a repair does: a tombstone over the click.
 func (l ledger) remove(w click.Window, advertiser, ad int64, impression int) {
 	l.t.Helper()
-	version, err := l.FlushVersion(l.t.Context())
+	version, err := l.NextVersion(l.t.Context())
 	l.must(err)
 	l.must(l.conn.Exec(l.t.Context(), `INSERT INTO clicks (minute, advertiser_id, ad_id, impression_id, clicked_at, version, is_deleted)
 		VALUES (?, ?, ?, ?, ?, ?, 1)`, w.Start(), advertiser, ad, impressionText(impression), w.Start(), version))
@@ -64,7 +64,7 @@ func impressionText(n int) string { return fmt.Sprintf("00000000-0000-7000-8000-
 
 func (l ledger) snapshot(w click.Window, checked ...int64) click.Snapshot {
 	l.t.Helper()
-	version, err := l.FlushVersion(l.t.Context())
+	version, err := l.NextVersion(l.t.Context())
 	l.must(err)
 	return click.Snapshot{Window: w, TopicID: "topic", Checked: checked, Version: version}
 }
