@@ -11,8 +11,9 @@ import (
 
 // jsonCodec writes JSON in which a zero is a zero: protobuf JSON leaves default
 // values away, and a point without its "clicks" is no figure for whoever reads
-// it with curl. Unknown fields of a request are passed over, so that a newer
-// client can talk to an older gateway.
+// it with curl. A request must be understood whole: a misspelt filter that was
+// passed over would be answered with a wrong figure, and a misspelt status
+// ("PAUSED" for AD_STATUS_PAUSED) with a success that changed nothing.
 type jsonCodec struct{ name string }
 
 // jsonCodecs replaces the library's codecs under both their names.
@@ -49,7 +50,7 @@ func (c jsonCodec) Unmarshal(data []byte, message any) error {
 	if len(data) == 0 {
 		return errors.New("zero-length payload is not a valid JSON object")
 	}
-	if err := (protojson.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(data, m); err != nil {
+	if err := protojson.Unmarshal(data, m); err != nil {
 		return fmt.Errorf("read JSON: %w", err)
 	}
 	return nil

@@ -25,12 +25,15 @@ func TestJSONWritesZeros(t *testing.T) {
 	}
 }
 
-func TestJSONPassesOverUnknownFieldsAndRefusesNonsense(t *testing.T) {
+func TestJSONRefusesWhatItDoesNotKnowAndNonsense(t *testing.T) {
 	var in v1.QueryClicksRequest
-	if err := (jsonCodec{"json"}).Unmarshal([]byte(`{"advertiserId": "7", "fieldOfTheFuture": 1}`), &in); err != nil || in.AdvertiserId != 7 {
-		t.Errorf("advertiser %d, error %v", in.AdvertiserId, err)
+	if err := (jsonCodec{"json"}).Unmarshal([]byte(`{"advertiserId": "7", "ad_ids": ["1"], "granularity": "GRANULARITY_DAY"}`), &in); err != nil {
+		t.Fatal(err)
 	}
-	for _, text := range []string{"", "{", `{"advertiserId": "many"}`, "[]"} {
+	for _, text := range []string{
+		"", "{", `{"advertiserId": "many"}`, "[]",
+		`{"advertiserId": "7", "ad_id": "1"}`, `{"advertiserId": "7", "granularity": "DAY"}`,
+	} {
 		if err := (jsonCodec{"json"}).Unmarshal([]byte(text), &in); err == nil {
 			t.Errorf("%q: no error", text)
 		}
