@@ -32,7 +32,7 @@ const (
 	keyLoadTimeout      = 2 * time.Second
 	keyRetryAfter       = time.Second
 	keysKnownMax        = 100_000
-	keyLookUpsPerSecond = 500 // of ids never seen: what a guesser can make the store do
+	keyLookUpsPerSecond = 500 // of ids not known to exist: what a guesser can make the store do
 )
 
 var (
@@ -126,7 +126,7 @@ func (k *Keys) confirmed(ctx context.Context, id int64) (*knownKey, error) {
 	if ok && now.Before(known.askAgain) {
 		return known, nil
 	}
-	if !ok && !k.lookUps.AllowN(now, 1) {
+	if (!ok || known.missing) && !k.lookUps.AllowN(now, 1) {
 		return nil, errKeyGuessing
 	}
 	loading := k.loads.DoChan(strconv.FormatInt(id, 10), func() (any, error) {

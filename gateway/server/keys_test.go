@@ -122,3 +122,32 @@ func TestGuessedKeyIDsAreBounded(t *testing.T) {
 		t.Errorf("after %d look-ups: %v", store.readCount(), err)
 	}
 }
+
+func TestGuessingTheSameKeyIDsAgainIsBoundedToo(t *testing.T) {
+	now := time.Now()
+	keys, store, _, _ := keysAt(t, &now)
+	var guesses []string
+	for range 2 * keyLookUpsPerSecond {
+		shown, _, err := newKey(click.RoleAdmin, 0, "", now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		guesses = append(guesses, "Bearer "+shown)
+	}
+	for i, guess := range guesses { // at a pace that is allowed
+		if i == keyLookUpsPerSecond {
+			now = now.Add(time.Second)
+		}
+		if _, err := keys.Authenticate(t.Context(), guess); !errors.Is(err, errKeyInvalid) {
+			t.Fatal(err)
+		}
+	}
+	now = now.Add(keyConfirmInterval) // what was heard of each is too old now
+	before := store.readCount()
+	for _, guess := range guesses {
+		_, _ = keys.Authenticate(t.Context(), guess)
+	}
+	if n := store.readCount() - before; n != keyLookUpsPerSecond {
+		t.Errorf("the store was asked %d times in one second", n)
+	}
+}
