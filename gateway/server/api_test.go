@@ -10,6 +10,7 @@ import (
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"clickledger/internal/click"
 	v1 "clickledger/proto/gen/clickledger/v1"
 	"clickledger/proto/gen/clickledger/v1/clickledgerv1connect"
 )
@@ -106,6 +107,28 @@ func TestAdsAreMadeChangedAndListedInPages(t *testing.T) {
 	}
 	_, err = api.ListAds(ctx, &v1.ListAdsRequest{AdvertiserId: id, PageToken: "!"})
 	wantCode(t, "a made-up page token", err, connect.CodeInvalidArgument)
+}
+
+// The store took the change, but its answer was lost: the client tries again.
+func TestAChangeRepeatedIsToldEvenIfItWasStoredBefore(t *testing.T) {
+	g := newGateway(t)
+	_, key, ad := g.advertiser(t)
+	stored, err := g.ads.Get(t.Context(), ad.GetAdId()) // kept here and in the shared cache
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored.Status, stored.Version = click.AdPaused, stored.Version+1
+	g.addAd(stored)
+	paused := v1.AdStatus_AD_STATUS_PAUSED
+	if _, err := g.as(key).UpdateAd(t.Context(), &v1.UpdateAdRequest{AdId: ad.GetAdId(), Status: &paused}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := g.ads.Get(t.Context(), ad.GetAdId()); err != nil || got.Status != click.AdPaused {
+		t.Errorf("clicks go by %+v, %v", got, err)
+	}
+	if got, err := g.cache.Get(t.Context(), ad.GetAdId()); err != nil || got.Status != click.AdPaused {
+		t.Errorf("the shared cache has %+v, %v", got, err)
+	}
 }
 
 func TestLandingURLsThatMustNeverBeRedirectedTo(t *testing.T) {

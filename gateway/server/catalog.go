@@ -132,6 +132,9 @@ func (s *catalogService) UpdateAd(ctx context.Context, in *v1.UpdateAdRequest) (
 		}
 	}
 	if changed == ad {
+		// Told again: whoever repeats a change whose answer was lost may be the
+		// first to hear that it was stored, before anybody was told.
+		s.publish(ctx, ad)
 		return &v1.UpdateAdResponse{Ad: adToProto(ad)}, nil
 	}
 	version, err := s.store.NextVersion(ctx)
