@@ -27,7 +27,7 @@ type settings struct {
 	Rate        int           `env:"RATE" default:"1000" help:"Clicks per second."`
 	Duration    time.Duration `env:"DURATION" default:"30s" help:"How long to click."`
 	Ads         int           `env:"ADS" default:"1000" help:"Ads, over several advertisers; which is clicked is Zipf-distributed."`
-	Connections int           `env:"CLIENTS" default:"128" help:"Keep-alive connections."`
+	Connections int           `env:"CLIENTS" default:"256" help:"Keep-alive connections."`
 }
 
 func (s settings) check() error {

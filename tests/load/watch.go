@@ -32,8 +32,10 @@ type watch struct {
 	tokens []string
 	end    context.CancelFunc
 
+	clicking sync.Mutex // held while a click is being made
+	quiet    bool       // no more clicks; guarded by clicking
+
 	mu        sync.Mutex
-	quiet     bool        // no more clicks
 	clicks    []time.Time // when each acknowledged click was sent
 	made      []time.Time // the same clicks' event times
 	shown     int         // how many of clicks are counted
@@ -89,10 +91,9 @@ func every(ctx context.Context, interval time.Duration, do func(context.Context)
 }
 
 func (w *watch) click(ctx context.Context) {
-	w.mu.Lock()
-	quiet := w.quiet
-	w.mu.Unlock()
-	if quiet {
+	w.clicking.Lock()
+	defer w.clicking.Unlock()
+	if w.quiet {
 		return
 	}
 	if len(w.tokens) == 0 && w.topUp(ctx) != nil {
@@ -138,9 +139,10 @@ func (w *watch) ask(ctx context.Context) {
 	}
 }
 
+// stopClicking returns when the last click is answered.
 func (w *watch) stopClicking() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
+	w.clicking.Lock()
+	defer w.clicking.Unlock()
 	w.quiet = true
 }
 
