@@ -2,6 +2,8 @@ package server
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -169,6 +171,34 @@ func TestNothingWithoutAKey(t *testing.T) {
 		wantCode(t, "QueryClicks", err, connect.CodeUnauthenticated)
 		_, err = api.GetStatus(ctx, &v1.GetStatusRequest{})
 		wantCode(t, "GetStatus", err, connect.CodeUnauthenticated)
+	}
+}
+
+func TestNoKeyComesBeforeAnUnreadableMessage(t *testing.T) {
+	g := newGateway(t)
+	for _, kind := range []string{"application/json", "application/proto", "application/grpc", "application/grpc-web+proto"} {
+		for _, body := range []string{"", "{", "\xff\xff\xff"} {
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodPost,
+				g.url+clickledgerv1connect.OperationsServiceGetStatusProcedure, strings.NewReader(body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			request.Header.Set("Content-Type", kind)
+			answer, err := http.DefaultClient.Do(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, err := io.ReadAll(answer.Body)
+			_ = answer.Body.Close()
+			if err != nil {
+				t.Fatal(err)
+			}
+			// gRPC tells by a number in a header, a trailer or the body: 16.
+			told := fmt.Sprint(answer.StatusCode, " ", string(text), answer.Header, answer.Trailer)
+			if !strings.Contains(told, "401") && !strings.Contains(strings.ToLower(told), "grpc-status:[16]") && !strings.Contains(told, "grpc-status: 16") {
+				t.Errorf("%s %q: %s", kind, body, told)
+			}
+		}
 	}
 }
 

@@ -94,9 +94,8 @@ func NewKeys(adminKey string, store keyReader) (*Keys, error) {
 // errKeyMissing, errKeyInvalid, errKeyGuessing, or wrap click.ErrUnavailable
 // when a key could not be confirmed.
 func (k *Keys) Authenticate(ctx context.Context, header string) (Principal, error) {
-	scheme, shown, ok := strings.Cut(header, " ")
-	shown = strings.TrimSpace(shown)
-	if !ok || !strings.EqualFold(scheme, "Bearer") || shown == "" {
+	shown, ok := shownKey(header)
+	if !ok {
 		return Principal{}, errKeyMissing
 	}
 	hash := sha256.Sum256([]byte(shown))
@@ -115,6 +114,13 @@ func (k *Keys) Authenticate(ctx context.Context, header string) (Principal, erro
 		return Principal{}, errKeyInvalid // one answer for all: it says nothing about the key
 	}
 	return Principal{Role: known.key.Role, AdvertiserID: known.key.AdvertiserID, KeyID: id}, nil
+}
+
+// shownKey is the key in the value of an Authorization header, if there is one.
+func shownKey(header string) (string, bool) {
+	scheme, shown, _ := strings.Cut(header, " ")
+	shown = strings.TrimSpace(shown)
+	return shown, strings.EqualFold(scheme, "Bearer") && shown != ""
 }
 
 // Forget makes the next use of a key ask the store: after it was changed here.

@@ -38,7 +38,7 @@ type routeParts struct {
 // reflection, and words for whoever is lost.
 func routes(p routeParts) http.Handler {
 	open := handlerOptions(p.log, observe(p.log, p.metrics), validate.NewInterceptor())
-	// Who calls is found out before what is asked is looked at.
+	// Who calls is found out before what is asked is checked.
 	known := handlerOptions(p.log, observe(p.log, p.metrics), authenticate(p.keys), validate.NewInterceptor())
 
 	r := &router{click: p.click, services: map[string]http.Handler{}, pages: map[string]http.Handler{
@@ -47,10 +47,10 @@ func routes(p routeParts) http.Handler {
 		"/":        sentence(http.StatusOK, "Clickledger gateway."),
 	}}
 	r.service(clickledgerv1connect.NewClickServiceHandler(p.clickService, open...))
-	r.service(clickledgerv1connect.NewCatalogServiceHandler(p.catalog, known...))
-	r.service(clickledgerv1connect.NewImpressionServiceHandler(p.impression, known...))
-	r.service(clickledgerv1connect.NewReportServiceHandler(p.report, known...))
-	r.service(clickledgerv1connect.NewOperationsServiceHandler(p.operations, known...))
+	r.keyed(clickledgerv1connect.NewCatalogServiceHandler(p.catalog, known...))
+	r.keyed(clickledgerv1connect.NewImpressionServiceHandler(p.impression, known...))
+	r.keyed(clickledgerv1connect.NewReportServiceHandler(p.report, known...))
+	r.keyed(clickledgerv1connect.NewOperationsServiceHandler(p.operations, known...))
 
 	names := []string{
 		clickledgerv1connect.CatalogServiceName, clickledgerv1connect.ImpressionServiceName,
@@ -74,6 +74,20 @@ type router struct {
 }
 
 func (r *router) service(prefix string, handler http.Handler) { r.services[prefix] = handler }
+
+// keyed is a service for whom shows a key. The interceptors come to see a call
+// only when its message could be read: a stranger is turned away before that.
+func (r *router) keyed(prefix string, handler http.Handler) {
+	writer := connect.NewErrorWriter()
+	r.service(prefix, http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+		_, shown := shownKey(request.Header.Get("Authorization"))
+		if shown || request.Method != http.MethodPost || !writer.IsSupported(request) {
+			handler.ServeHTTP(w, request)
+			return
+		}
+		_ = writer.Write(w, request, connect.NewError(connect.CodeUnauthenticated, errKeyMissing)) // nobody is left to tell
+	}))
+}
 
 func (r *router) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	path := request.URL.Path
