@@ -125,7 +125,7 @@ func (c *child) runOnce(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if err := c.spawn.start(command); err != nil {
+	if err := c.spawn.start(command, c.service.yields); err != nil {
 		return err
 	}
 	c.log.Info("started", "pid", command.Process.Pid)

@@ -29,6 +29,7 @@ func clickhouseService() service {
 			}
 		},
 		ready:       clickhouseReady,
+		yields:      true,
 		stopTimeout: 20 * time.Second,
 	}
 }

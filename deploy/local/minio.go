@@ -30,6 +30,7 @@ func minioService() service {
 		ready: func(ctx context.Context, _ site) error {
 			return httpReady(ctx, "http://"+minioAddr+"/minio/health/live")
 		},
+		yields:      true,
 		stopTimeout: 10 * time.Second,
 	}
 }

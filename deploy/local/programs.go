@@ -23,6 +23,7 @@ func programServices() []service {
 	}
 }
 
+// programService is one of our programs. The gateway is what a person waits for; the others follow behind it.
 func programService(name, what, opsListen string, addrs ...string) service {
 	return service{
 		name: name, what: what, group: program, addrs: addrs,
@@ -30,6 +31,7 @@ func programService(name, what, opsListen string, addrs ...string) service {
 		ready: func(ctx context.Context, at site) error {
 			return httpReady(ctx, "http://"+at.settings[opsListen]+"/readyz")
 		},
+		yields:      name != "gateway",
 		stopTimeout: 30 * time.Second,
 	}
 }

@@ -45,6 +45,8 @@ type service struct {
 	environment func(at site) []string
 	// ready returns nil when it can be used, and otherwise what is not so.
 	ready func(ctx context.Context, at site) error
+	// yields: it gives way when the processors are wanted by the redirect of a click, which a person waits for.
+	yields bool
 	// stopTimeout is how long it may take to stop by itself.
 	stopTimeout time.Duration
 }

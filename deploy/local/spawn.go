@@ -22,13 +22,20 @@ func newSpawner() spawner {
 	return s
 }
 
-// start starts the command as the head of a process group of its own.
-func (s spawner) start(command *exec.Cmd) error {
+// niceness of what gives way: a tenth of the processor time of what does not, when both want it (sched(7), the nice value).
+const niceness = 10
+
+// start starts the command as the head of a process group of its own. One that yields has its priority lowered while it is a single
+// thread: those it makes later have the same.
+func (s spawner) start(command *exec.Cmd, yields bool) error {
 	command.SysProcAttr = childAttributes()
 	started := make(chan error)
 	s <- func() { started <- command.Start() }
 	if err := <-started; err != nil {
 		return fmt.Errorf("start %s: %w", command.Args[0], err)
+	}
+	if yields {
+		_ = syscall.Setpriority(syscall.PRIO_PROCESS, command.Process.Pid, niceness) // without it, it only runs with the others
 	}
 	return nil
 }

@@ -32,6 +32,7 @@ func temporalService() service {
 		},
 		command:     temporalCommand,
 		ready:       temporalReady,
+		yields:      true,
 		stopTimeout: 20 * time.Second,
 	}
 }
