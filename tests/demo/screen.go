@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -205,7 +206,8 @@ func (c *crowd) summary() string {
 	}
 	ms := func(quantile float64) float64 { return float64(c.latency.ValueAtQuantile(quantile)) / 1000 }
 	var kinds []string
-	for _, kind := range slices.Sorted(maps.Keys(c.answers)) {
+	most := func(a, b string) int { return cmp.Or(cmp.Compare(c.answers[b], c.answers[a]), strings.Compare(a, b)) }
+	for _, kind := range slices.SortedFunc(maps.Keys(c.answers), most) {
 		kinds = append(kinds, fmt.Sprintf("%s %d", kind, c.answers[kind]))
 	}
 	return fmt.Sprintf("%.0f clicks/s, redirect p50 %.1f ms, p99 %.1f ms\n%s",
