@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 
 	ch "github.com/ClickHouse/clickhouse-go/v2"
 
@@ -24,7 +25,10 @@ const (
 func readError(what string, err error) error {
 	var exception *ch.Exception
 	if !errors.As(err, &exception) {
-		if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		// A dial that timed out calls itself a deadline, but nothing was asked yet.
+		var dial *net.OpError
+		dialling := errors.As(err, &dial) && dial.Op == "dial"
+		if !dialling && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
 			return fmt.Errorf("%s: %w", what, err)
 		}
 		return fmt.Errorf("%s: %w: %w", what, click.ErrUnavailable, err)
