@@ -52,7 +52,9 @@ func options(c config.Config, database string) *ch.Options {
 		Settings: ch.Settings{
 			// Acknowledged means: on every shard, fsynced.
 			"distributed_foreground_insert": 1,
-			"optimize_skip_unused_shards":   1,
+			// A batch is an insert of its own. The server's default gathers those of many for up to 0.2 s.
+			"async_insert":                0,
+			"optimize_skip_unused_shards": 1,
 			// A key never crosses partitions in our tables: FINAL need not look.
 			"do_not_merge_across_partitions_select_final": 1,
 		},
