@@ -25,8 +25,8 @@ func newSpawner() spawner {
 // niceness of what gives way: a tenth of the processor time of what does not, when both want it (sched(7), the nice value).
 const niceness = 10
 
-// start starts the command as the head of a process group of its own. One that yields has its priority lowered while it is a single
-// thread: those it makes later have the same.
+// start starts the command as the head of a process group of its own. One that yields has the priority of its group lowered: that of
+// the process would only be its first thread's, and it may have made others by now. Those it makes later have the same.
 func (s spawner) start(command *exec.Cmd, yields bool) error {
 	command.SysProcAttr = childAttributes()
 	started := make(chan error)
@@ -35,7 +35,7 @@ func (s spawner) start(command *exec.Cmd, yields bool) error {
 		return fmt.Errorf("start %s: %w", command.Args[0], err)
 	}
 	if yields {
-		_ = syscall.Setpriority(syscall.PRIO_PROCESS, command.Process.Pid, niceness) // without it, it only runs with the others
+		_ = syscall.Setpriority(syscall.PRIO_PGRP, command.Process.Pid, niceness) // without it, it only runs with the others
 	}
 	return nil
 }
