@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -235,4 +236,36 @@ func TestLeavingWhileKafkaIsAwayEnds(t *testing.T) {
 	if took := time.Since(began); took > 2*leaveTimeout {
 		t.Errorf("took %v", took)
 	}
+}
+
+// A record may be as large as the topic takes, with no room for the headers of
+// a dead letter; it must not hold up its partition for ever.
+func TestDeadLetterOfTheLargestRecordIsCut(t *testing.T) {
+	onBoth(t, func(t *testing.T, c config.Config) {
+		setUp(t, c)
+		const topicTakes = 1_048_000
+		client, err := kgo.NewClient(append(commonOptions(c), kgo.ProducerBatchMaxBytes(topicTakes+500),
+			kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerBatchCompression(kgo.NoCompression()))...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
+		large := &kgo.Record{Topic: c.ClicksTopic(), Partition: 1, Key: make([]byte, topicTakes/2), Value: make([]byte, topicTakes/2)}
+		if err := client.ProduceSync(t.Context(), large).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		consumer := newConsumer(t, c)
+		_, dead := gather(t, consumer, 1)
+		if err := consumer.Bury(t.Context(), dead); err != nil {
+			t.Fatal(err)
+		}
+		buried := readOne(t, c, c.DeadTopic())
+		headers := map[string]string{}
+		for _, header := range buried.Headers {
+			headers[header.Key] = string(header.Value)
+		}
+		if len(buried.Value) == 0 || headers[headerBytes] != strconv.Itoa(topicTakes) {
+			t.Errorf("buried %d bytes with %v", len(buried.Value), headers)
+		}
+	})
 }

@@ -11,14 +11,20 @@ import (
 )
 
 // Headers of a dead letter: why, and where it came from. Its value and key are
-// those of the original record, byte for byte.
+// those of the original record, byte for byte, up to deadPartBytesMax each.
 const (
 	headerReason     = "reason"
 	headerTopic      = "topic"
 	headerPartition  = "partition"
 	headerOffset     = "offset"
 	headerAppendedAt = "appended_at_ms" // by the broker's clock, Unix milliseconds
+	headerBytes      = "bytes"          // of the original's key and value, only when something was cut off
 )
+
+// deadPartBytesMax is how much is kept of a value, and of a key. A record may be
+// as large as its topic takes: with the headers it would be refused, and hold up
+// its partition for ever. The original stays where the headers say.
+const deadPartBytesMax = 256 << 10
 
 // Bury writes records of the batch to the dead-letter topic and returns when
 // they are durable. Call it before Commit: a crash between the two buries a
@@ -48,10 +54,10 @@ func deadRecord(topic string, original *kgo.Record, reason string) *kgo.Record {
 	header := func(key, value string) kgo.RecordHeader {
 		return kgo.RecordHeader{Key: key, Value: []byte(value)}
 	}
-	return &kgo.Record{
+	letter := &kgo.Record{
 		Topic: topic,
-		Key:   original.Key,
-		Value: original.Value,
+		Key:   original.Key[:min(len(original.Key), deadPartBytesMax)],
+		Value: original.Value[:min(len(original.Value), deadPartBytesMax)],
 		Headers: []kgo.RecordHeader{
 			header(headerReason, reason),
 			header(headerTopic, original.Topic),
@@ -60,4 +66,8 @@ func deadRecord(topic string, original *kgo.Record, reason string) *kgo.Record {
 			header(headerAppendedAt, strconv.FormatInt(original.Timestamp.UnixMilli(), 10)),
 		},
 	}
+	if whole := len(original.Key) + len(original.Value); len(letter.Key)+len(letter.Value) < whole {
+		letter.Headers = append(letter.Headers, header(headerBytes, strconv.Itoa(whole)))
+	}
+	return letter
 }
