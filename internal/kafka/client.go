@@ -50,21 +50,29 @@ func retryBackoff(fails int) time.Duration {
 // partitions. The error wraps click.ErrUnavailable when no broker answers and
 // click.ErrNotFound when there is no such topic.
 func checkTopic(ctx context.Context, client *kgo.Client, topic string, partitions int32) error {
+	_, err := lookAtTopic(ctx, client, topic, partitions)
+	return err
+}
+
+// lookAtTopic is checkTopic, and the id of the topic that was checked: it comes
+// with the same answer, so that no broker that knows less can be taken for
+// another topic.
+func lookAtTopic(ctx context.Context, client *kgo.Client, topic string, partitions int32) (id string, err error) {
 	details, err := kadm.NewClient(client).ListTopics(ctx, topic)
 	if err != nil {
-		return fmt.Errorf("look at topic %s: %w: %w", topic, click.ErrUnavailable, err)
+		return "", fmt.Errorf("look at topic %s: %w: %w", topic, click.ErrUnavailable, err)
 	}
 	found := details[topic]
 	switch {
 	case errors.Is(found.Err, kerr.UnknownTopicOrPartition):
-		return fmt.Errorf("topic %s does not exist; run setup first: %w", topic, click.ErrNotFound)
+		return "", fmt.Errorf("topic %s does not exist; run setup first: %w", topic, click.ErrNotFound)
 	case kerr.IsRetriable(found.Err):
-		return fmt.Errorf("look at topic %s: %w: %w", topic, click.ErrUnavailable, found.Err)
+		return "", fmt.Errorf("look at topic %s: %w: %w", topic, click.ErrUnavailable, found.Err)
 	case found.Err != nil:
-		return fmt.Errorf("look at topic %s: %w", topic, found.Err)
+		return "", fmt.Errorf("look at topic %s: %w", topic, found.Err)
 	case len(found.Partitions) != int(partitions):
-		return fmt.Errorf("topic %s has %d partitions but %sPARTITIONS is %d; set it to what the topic has",
+		return "", fmt.Errorf("topic %s has %d partitions but %sPARTITIONS is %d; set it to what the topic has",
 			topic, len(found.Partitions), config.Prefix, partitions)
 	}
-	return nil
+	return found.ID.String(), nil
 }

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"clickledger/internal/click"
@@ -208,13 +207,5 @@ func (c *Consumer) Leave() {
 // Check reports whether the clicks topic is there with the configured
 // partitions, and its id. Its errors are those of Producer.CheckTopic.
 func (c *Consumer) Check(ctx context.Context) (topicID string, err error) {
-	topic := c.config.ClicksTopic()
-	if err := checkTopic(ctx, c.client, topic, c.config.Partitions); err != nil {
-		return "", err
-	}
-	details, err := kadm.NewClient(c.client).ListTopics(ctx, topic)
-	if err != nil {
-		return "", fmt.Errorf("look at topic %s: %w: %w", topic, click.ErrUnavailable, err)
-	}
-	return details[topic].ID.String(), nil
+	return lookAtTopic(ctx, c.client, c.config.ClicksTopic(), c.config.Partitions)
 }
