@@ -212,25 +212,62 @@ func TestUnreadyClockIsNoticedAndForgotten(t *testing.T) {
 	}
 }
 
+// What was refused may have landed, and then it is the click that counts: the
+// time told to the next try must be the same, also across a minute's end.
+func TestRetryOfAClickThatMayHaveLandedIsDatedAlike(t *testing.T) {
+	g := newGateway(t)
+	g.addAd(testAd(5))
+	token, now := g.token(t, 5, 0), time.Now()
+	g.server.Recorder.now = func() time.Time { return now }
+	g.stream.set(func(s *memoryStream) { s.late = true })
+	if response := g.request(t, "GET", "/click?t="+token, nil); response.status != http.StatusServiceUnavailable {
+		t.Fatalf("answered %d", response.status)
+	}
+	g.stream.set(func(s *memoryStream) { s.late = false })
+	now = now.Add(3 * time.Second)
+	told := g.request(t, "GET", "/click?t="+token, nil).header.Get(clickedAtHeader)
+	produced := g.stream.produced()
+	if len(produced) != 2 || told != produced[0].ClickedAt.Format(clickedAtLayout) || !produced[1].ClickedAt.Equal(produced[0].ClickedAt) {
+		t.Errorf("told %s, produced %+v", told, produced)
+	}
+	if produced[0].Arrival == produced[1].Arrival {
+		t.Error("two requests share an arrival id")
+	}
+}
+
 func TestRecentClicksAreBoundedAndKeepTheFirst(t *testing.T) {
 	recent := new(recentClicks)
 	at := time.UnixMilli(1_795_428_000_123).UTC()
 	same := func(i byte) click.ImpressionID { // one set
 		return click.ImpressionID{0: i, 6: 0x70, 8: 0x80}
 	}
-	recent.add(same(1), at)
-	recent.add(same(1), at.Add(time.Second))
-	if got, ok := recent.find(same(1)); !ok || !got.Equal(at) {
-		t.Errorf("found %v, %v", got, ok)
+	for _, c := range []struct {
+		step  string
+		after time.Duration
+		want  time.Duration
+	}{
+		{"the first", 0, 0},
+		{"a copy at the same instant", -time.Millisecond, 0},
+		{"a try after a failure", unackedLife, 0},
+		{"a click long after one that failed", 2 * unackedLife, 2 * unackedLife},
+	} {
+		if got, acked := recent.meet(same(1), at.Add(c.after)); acked || !got.Equal(at.Add(c.want)) {
+			t.Errorf("%s: %v, %v", c.step, got, acked)
+		}
+	}
+	recent.acked(same(1), at)
+	recent.acked(same(1), at.Add(time.Second))
+	if got, acked := recent.meet(same(1), at.Add(time.Hour)); !acked || !got.Equal(at) {
+		t.Errorf("found %v, %v", got, acked)
 	}
 	for i := byte(2); i < 2+recentWays; i++ {
-		recent.add(same(i), at)
+		recent.acked(same(i), at)
 	}
-	if _, ok := recent.find(same(1)); ok {
-		t.Error("the oldest of a full set is still there")
-	}
-	if _, ok := recent.find(same(2)); !ok {
+	if _, acked := recent.meet(same(3), at); !acked {
 		t.Error("a younger one is gone")
+	}
+	if _, acked := recent.meet(same(1), at); acked {
+		t.Error("the oldest of a full set is still there")
 	}
 }
 

@@ -247,6 +247,7 @@ func (c *memoryCache) Ping(context.Context) error {
 type memoryStream struct {
 	mu     sync.Mutex
 	away   bool
+	late   bool // clicks land, but too late for the ack
 	clicks []click.Click
 	skew   time.Duration
 	behind time.Duration // the ingester has stored what was appended before now less this
@@ -259,6 +260,9 @@ func (s *memoryStream) Produce(_ context.Context, c click.Click, _ uint8) (click
 		return click.Position{}, time.Time{}, click.ErrUnavailable
 	}
 	s.clicks = append(s.clicks, c)
+	if s.late {
+		return click.Position{}, time.Time{}, click.ErrUnavailable
+	}
 	return click.Position{Offset: int64(len(s.clicks))}, time.Now().Add(s.skew), nil
 }
 

@@ -89,20 +89,20 @@ func (r *Recorder) record(ctx context.Context, token string, prefetch bool) (rec
 	case prefetch:
 		return recorded{verdict: click.Prefetch, ad: ad}, nil
 	}
-	if first, ok := r.recent.find(t.Impression); ok {
-		return recorded{verdict: click.Duplicate, ad: ad, clickedAt: first}, nil
+	clickedAt, repeated := r.recent.meet(t.Impression, arrived)
+	if repeated {
+		return recorded{verdict: click.Duplicate, ad: ad, clickedAt: clickedAt}, nil
 	}
-	clickedAt, err := r.produce(ctx, t, ad, arrived)
-	if err != nil {
+	if err := r.produce(ctx, t, ad, clickedAt); err != nil {
 		return recorded{}, err
 	}
 	return recorded{verdict: click.Accepted, ad: ad, clickedAt: clickedAt}, nil
 }
 
 // produce makes a click durable. Two copies that arrive at the same instant
-// are both produced: the ingester counts one.
-func (r *Recorder) produce(ctx context.Context, t click.Token, ad *adEntry, arrived time.Time) (time.Time, error) {
-	clickedAt := arrived.Truncate(time.Millisecond).UTC()
+// are both produced, with the same event time: the ingester counts one.
+func (r *Recorder) produce(ctx context.Context, t click.Token, ad *adEntry, clickedAt time.Time) error {
+	sent := r.now()
 	// Not the request's context: a browser that has gone has clicked all the
 	// same, and its record may be on its way. The producer has its own bound.
 	_, appended, err := r.producer.Produce(context.WithoutCancel(ctx), click.Click{
@@ -113,11 +113,11 @@ func (r *Recorder) produce(ctx context.Context, t click.Token, ad *adEntry, arri
 		Arrival:      click.NewArrivalID(r.instance, r.sequence.Add(1)),
 	}, t.FanOut)
 	if err != nil {
-		return time.Time{}, err // it says "produce click" itself
+		return err // it says "produce click" itself
 	}
-	r.recent.add(t.Impression, clickedAt)
-	r.readClock(clickedAt, appended, r.now())
-	return clickedAt, nil
+	r.recent.acked(t.Impression, clickedAt)
+	r.readClock(sent, appended, r.now())
+	return nil
 }
 
 // readClock compares clocks: a record is appended after it was sent and before
