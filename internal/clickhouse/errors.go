@@ -16,10 +16,16 @@ const (
 	codeUnknownTable    = 60
 	codeUnknownDatabase = 81
 	codeTimeoutExceeded = 159
+
+	codeTooManyQueries  = 202
+	codeSocketTimeout   = 209
+	codeNetworkError    = 210
+	codeMemoryLimit     = 241
+	codeNoShardAnswered = 279
 )
 
 // readError says what failed, and in the chain whether it is worth trying
-// again: a server that did not answer or has no schema yet is
+// again: a server that did not answer, has too much to do or no schema yet is
 // click.ErrUnavailable, a query over its time context.DeadlineExceeded. What
 // else the server objects to is our mistake and stays as it is.
 func readError(what string, err error) error {
@@ -36,6 +42,8 @@ func readError(what string, err error) error {
 	switch exception.Code {
 	case codeUnknownTable, codeUnknownDatabase:
 		return fmt.Errorf("%s: %w: setup has not run: %w", what, click.ErrUnavailable, err)
+	case codeTooManyQueries, codeSocketTimeout, codeNetworkError, codeMemoryLimit, codeNoShardAnswered:
+		return fmt.Errorf("%s: %w: %w", what, click.ErrUnavailable, err)
 	case codeTimeoutExceeded:
 		return fmt.Errorf("%s: %w: %w", what, context.DeadlineExceeded, err)
 	default:

@@ -16,7 +16,7 @@ import (
 )
 
 // Main runs a program and returns its exit code: 0 after a clean stop, 1 after
-// an error, 2 after a wrong command line or configuration. The context of run
+// an error or when it was stopped before its work was done, 2 after a wrong command line or configuration. The context of run
 // ends with the first SIGINT or SIGTERM; a second one kills the process.
 func Main(name, about string, run func(context.Context, config.Config, *slog.Logger) error) int {
 	if len(os.Args) > 1 {
@@ -34,7 +34,12 @@ func Main(name, about string, run func(context.Context, config.Config, *slog.Log
 	defer stop()
 	context.AfterFunc(ctx, stop) // the second signal is not caught any more
 
-	if err := run(ctx, c, log); err != nil && !errors.Is(err, context.Canceled) {
+	err = run(ctx, c, log)
+	switch {
+	case err != nil && ctx.Err() != nil && errors.Is(err, context.Canceled):
+		log.Warn("stopped before it was done")
+		return 1
+	case err != nil:
 		log.Error("stopped", "error", err)
 		return 1
 	}
