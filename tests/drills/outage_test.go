@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"clickledger/tests/client"
+	"clickledger/tests/oracle"
 	"clickledger/tests/poll"
 	"clickledger/tests/traffic"
 )
@@ -20,6 +21,8 @@ const (
 	kafkaOutage      = 20 * time.Second
 	clickhouseOutage = 20 * time.Second
 	valkeyOutage     = 10 * time.Second
+
+	clickedAgain = 200 // impressions
 
 	noticeTimeout  = 15 * time.Second
 	noticeInterval = 250 * time.Millisecond
@@ -71,18 +74,23 @@ func TestClickHouseAway(t *testing.T) {
 // A dead seen index comes back empty: it is rebuilt before anything is counted.
 func TestSeenIndexWiped(t *testing.T) {
 	d := begin(t, valkeyOutage)
-	impressions, err := traffic.Issue(t.Context(), d.fleet.Admin, d.advertiser.Ads[0].GetAdId(), 200)
+	regulars, err := d.fleet.Admin.NewAdvertiser(t.Context(), "Regulars", 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Another gateway's clicker has never heard of these: only the index knows.
-	clicker := traffic.NewClicker(d.fleet.URL, d.clicked)
+	impressions, err := traffic.Issue(t.Context(), d.fleet.Admin, regulars.Ads[0].GetAdId(), clickedAgain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var clicked oracle.Oracle
+	clicker := traffic.NewClicker(d.fleet.URL, &clicked)
 	for _, impression := range impressions {
 		clicker.Insist(t.Context(), impression)
 	}
-	d.fleet.WaitCounted(t, d.clicked, d.advertiser)
+	d.fleet.WaitCounted(t, &clicked, regulars)
 	d.away(t, "valkey-seen", valkeyOutage, func() {})
-	if err := d.fleet.Gateway.Kill(); err != nil { // its memory of recent clicks goes with it
+	// The gateway's memory of recent clicks goes too: only the index is left.
+	if err := d.fleet.Gateway.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	if err := d.fleet.Gateway.Start(); err != nil {
@@ -97,6 +105,7 @@ func TestSeenIndexWiped(t *testing.T) {
 		}
 	}
 	d.end(t)
+	d.fleet.Compare(t, &clicked, regulars)
 }
 
 // The catalogue cache only saves work.

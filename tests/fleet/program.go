@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -129,16 +130,17 @@ func (p *Program) wait() error {
 	}
 }
 
-// logTail is the last of what it said.
-func (p *Program) logTail(bytesMax int64) string {
-	log, err := os.Open(p.logPath)
+// logTail is the last of what it said, but for calls that went well.
+func (p *Program) logTail(bytesMax int) string {
+	text, err := os.ReadFile(p.logPath)
 	if err != nil {
 		return err.Error()
 	}
-	defer func() { _ = log.Close() }()
-	if info, err := log.Stat(); err == nil && info.Size() > bytesMax {
-		_, _ = log.Seek(-bytesMax, io.SeekEnd)
+	var kept []byte
+	for line := range bytes.Lines(text) {
+		if !bytes.Contains(line, []byte(`"msg":"call"`)) || !bytes.Contains(line, []byte(`"code":"ok"`)) {
+			kept = append(kept, line...)
+		}
 	}
-	text, _ := io.ReadAll(log)
-	return string(text)
+	return string(kept[max(0, len(kept)-bytesMax):])
 }
