@@ -26,6 +26,7 @@ import (
 type settings struct {
 	Rate        int           `env:"RATE" default:"1000" help:"Clicks per second."`
 	Duration    time.Duration `env:"DURATION" default:"30s" help:"How long to click."`
+	WarmUp      time.Duration `env:"WARMUP" default:"10s" help:"How long to click at half the rate before that: counted and compared, not timed. Compilers and caches of a stack just started need it."`
 	Ads         int           `env:"ADS" default:"1000" help:"Ads, over several advertisers; which is clicked is Zipf-distributed."`
 	Connections int           `env:"CLIENTS" default:"256" help:"Keep-alive connections."`
 }
@@ -36,6 +37,8 @@ func (s settings) check() error {
 		return errors.New("RATE must be from 1 to 1,000,000")
 	case s.Duration < time.Second:
 		return errors.New("DURATION must be at least 1s")
+	case s.WarmUp < 0 || s.WarmUp > time.Hour:
+		return errors.New("WARMUP must be from 0s to 1h")
 	case s.Ads < 1 || s.Ads > 100_000:
 		return errors.New("ADS must be from 1 to 100,000")
 	case s.Connections < 1 || s.Connections > 10_000:
@@ -46,7 +49,10 @@ func (s settings) check() error {
 }
 
 // clicks is how many are due in all.
-func (s settings) clicks() int { return int(float64(s.Rate) * s.Duration.Seconds()) }
+func (s settings) clicks() int { return s.warmUp() + int(float64(s.Rate)*s.Duration.Seconds()) }
+
+// warmUp is how many of them come first, at half the rate.
+func (s settings) warmUp() int { return int(float64(s.Rate) * s.WarmUp.Seconds() / 2) }
 
 func main() {
 	var s settings
@@ -96,9 +102,9 @@ func run(ctx context.Context, s settings) error {
 	result := result{RateTarget: s.Rate, Origin: report.NewOrigin(time.Now())}
 	tally := newTally(len(catalogue.ads))
 	before := stack.usage()
-	say("clicking %d times a second for %v over %d connections", s.Rate, s.Duration, s.Connections)
+	say("clicking %d times a second for %v over %d connections, after %v at half of that", s.Rate, s.Duration, s.Connections, s.WarmUp)
 	watching := watch.start(ctx)
-	clicks := sender{url: c.PublicURL, connections: s.Connections, rate: s.Rate, supply: supply, tally: tally}
+	clicks := sender{url: c.PublicURL, connections: s.Connections, rate: s.Rate, warmUp: s.warmUp(), supply: supply, tally: tally}
 	elapsed, err := clicks.run(ctx)
 	watch.stopClicking()
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
@@ -18,7 +19,10 @@ import (
 )
 
 // differencesShown bounds what is listed; the sums are complete.
-const differencesShown = 20
+const (
+	differencesShown = 20
+	slowestShown     = 8
+)
 
 // result is .local/reports/load.json.
 type result struct {
@@ -29,9 +33,10 @@ type result struct {
 	Lost         int64            `json:"lost"`    // acknowledged, not counted in their minute
 	Doubled      int64            `json:"doubled"` // counted, never acknowledged
 	Errors       map[string]int64 `json:"errors"`
-	RedirectMS   redirectMS       `json:"redirect_ms"`  // from the intended send time
-	QueryableMS  queryableMS      `json:"queryable_ms"` // from the click to QueryClicks showing it
-	FinalS       float64          `json:"final_s"`      // worst, from a minute's end
+	RedirectMS   redirectMS       `json:"redirect_ms"`     // from the intended send time
+	SlowestS     []slowSecond     `json:"slowest_seconds"` // with most clicks over 25 ms
+	QueryableMS  queryableMS      `json:"queryable_ms"`    // from the click to QueryClicks showing it
+	FinalS       float64          `json:"final_s"`         // worst, from a minute's end
 
 	RSSMB         map[string]float64 `json:"rss_mb"`           // when the last click was answered
 	CPUUSPerClick map[string]float64 `json:"cpu_us_per_click"` // until all were counted
@@ -44,6 +49,21 @@ type redirectMS struct {
 	P50  float64 `json:"p50"`
 	P99  float64 `json:"p99"`
 	P999 float64 `json:"p999"`
+}
+
+// slowSecond is a second and how many of its clicks were slow.
+type slowSecond struct {
+	At     string `json:"at"` // UTC
+	Clicks int    `json:"clicks"`
+}
+
+func slowestSeconds(slow map[int64]int) []slowSecond {
+	seconds := slices.SortedFunc(maps.Keys(slow), func(a, b int64) int { return slow[b] - slow[a] })
+	out := []slowSecond{}
+	for _, second := range seconds[:min(len(seconds), slowestShown)] {
+		out = append(out, slowSecond{time.Unix(second, 0).UTC().Format(time.TimeOnly), slow[second]})
+	}
+	return out
 }
 
 type queryableMS struct {
@@ -84,6 +104,7 @@ func (r *result) fill(t *tally, w *watch) {
 	maps.Copy(r.Errors, w.failures)
 	ms := func(quantile float64) float64 { return rounded(float64(t.latency.ValueAtQuantile(quantile)) / 1000) }
 	r.RedirectMS = redirectMS{ms(50), ms(99), ms(99.9)}
+	r.SlowestS = slowestSeconds(t.slow)
 	r.QueryableMS = queryableMS{float64(w.queryable.ValueAtQuantile(50)), float64(w.queryable.ValueAtQuantile(99))}
 	if worst, err := w.finalAfter(); err == nil {
 		r.FinalS = rounded(worst.Seconds())
@@ -120,6 +141,7 @@ func (r *result) show() {
 		{"lost, doubled", fmt.Sprintf("%d, %d", r.Lost, r.Doubled)},
 		{"errors", fmt.Sprint(r.Errors)},
 		{"redirect", fmt.Sprintf("p50 %.1f ms, p99 %.1f ms, p99.9 %.1f ms", r.RedirectMS.P50, r.RedirectMS.P99, r.RedirectMS.P999)},
+		{"over 25 ms", fmt.Sprint(r.SlowestS)},
 		{"queryable after", fmt.Sprintf("p50 %.0f ms, p99 %.0f ms", r.QueryableMS.P50, r.QueryableMS.P99)},
 		{"final after", fmt.Sprintf("%.1f s at worst", r.FinalS)},
 	})

@@ -14,6 +14,7 @@ type schedule struct {
 	supply   *supply
 	begin    time.Time
 	interval float64 // nanoseconds
+	warmUp   int     // clicks at half the rate before those that are measured
 	current  *segment
 	at       int // in current
 	number   int
@@ -25,7 +26,7 @@ func (s *schedule) due(now time.Time) (job, bool, error) {
 	if s.ended {
 		return job{}, false, nil
 	}
-	due := s.begin.Add(time.Duration(float64(s.number) * s.interval))
+	due := s.time(s.number)
 	if due.After(now) {
 		return job{}, false, nil
 	}
@@ -42,3 +43,11 @@ func (s *schedule) due(now time.Time) (job, bool, error) {
 	s.number++
 	return next, true, nil
 }
+
+// time is when click number n is due.
+func (s *schedule) time(n int) time.Time {
+	return s.begin.Add(time.Duration(float64(n+min(n, s.warmUp)) * s.interval))
+}
+
+// measured is when the first click that is measured is due.
+func (s *schedule) measured() time.Time { return s.time(s.warmUp) }

@@ -20,7 +20,10 @@ const (
 	// dialPause is how long a connection that could not be made stays away.
 	dialPause = 100 * time.Millisecond
 
-	latencyMax    = time.Minute
+	latencyMax = time.Minute
+	// slow is what nobody should wait for: which seconds had most of it says
+	// whether a tail is spread or came in one burst, and when.
+	slow          = 25 * time.Millisecond
 	latencyDigits = 3
 )
 
@@ -31,6 +34,7 @@ type sender struct {
 	url         string
 	connections int
 	rate        int
+	warmUp      int // clicks before those that are measured
 	supply      *supply
 	tally       *tally
 
@@ -42,14 +46,16 @@ type sender struct {
 	checked time.Time
 
 	schedule schedule
+	measured time.Time               // clicks due before it warm the system up
 	latency  *hdrhistogram.Histogram // microseconds, from when the click was due
+	slow     map[int64]int           // clicks over slow, by the Unix second they were due in
 	minute   minuteCounts            // of the last answer
 	errors   map[string]int64
 	answered int64
 }
 
-// run makes all clicks of the supply and returns how long that took, from the
-// first being due to the last being answered.
+// run makes all clicks of the supply and returns how long those that are
+// measured took, from the first being due to the last being answered.
 func (s *sender) run(ctx context.Context) (elapsed time.Duration, err error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -57,8 +63,8 @@ func (s *sender) run(ctx context.Context) (elapsed time.Duration, err error) {
 		return 0, err
 	}
 	defer s.close()
-	begin := time.Now()
-	s.schedule = schedule{supply: s.supply, begin: begin, interval: float64(time.Second) / float64(s.rate)}
+	s.schedule = schedule{supply: s.supply, begin: time.Now(), interval: float64(time.Second) / float64(s.rate), warmUp: s.warmUp}
+	s.measured = s.schedule.measured()
 	for ctx.Err() == nil {
 		more, err := s.sendDue()
 		if err != nil {
@@ -66,7 +72,7 @@ func (s *sender) run(ctx context.Context) (elapsed time.Duration, err error) {
 		}
 		if !more && len(s.idle)+len(s.away) == len(s.all) {
 			s.tally.add(s)
-			return time.Since(begin), nil
+			return time.Since(s.measured), nil
 		}
 		if err := s.receive(); err != nil {
 			return 0, err
@@ -91,7 +97,7 @@ func (s *sender) open() error {
 		return err
 	}
 	s.latency = hdrhistogram.New(1, latencyMax.Microseconds(), latencyDigits)
-	s.errors = map[string]int64{}
+	s.errors, s.slow = map[string]int64{}, map[int64]int{}
 	for i := range s.connections {
 		c := newConnection(i, target.Host)
 		s.all = append(s.all, c)
@@ -155,8 +161,10 @@ func (s *sender) receive() error {
 
 // record takes the answer to the connection's click.
 func (s *sender) record(c *connection, answer response, now time.Time) {
-	s.answered++
-	_ = s.latency.RecordValue(min(now.Sub(c.job.due), latencyMax).Microseconds())
+	s.time(c.job, now)
+	if !c.job.due.Before(s.measured) {
+		s.answered++
+	}
 	switch {
 	case answer.status == "302" && len(answer.clickedAt) > 0:
 		if !s.minute.is(answer.clickedAt) && !s.turn(answer.clickedAt) {
@@ -171,6 +179,18 @@ func (s *sender) record(c *connection, answer response, now time.Time) {
 	}
 }
 
+// time takes how long an answer took, however it came.
+func (s *sender) time(j job, now time.Time) {
+	if j.due.Before(s.measured) {
+		return
+	}
+	took := now.Sub(j.due)
+	_ = s.latency.RecordValue(min(took, latencyMax).Microseconds())
+	if took > slow {
+		s.slow[j.due.Unix()]++
+	}
+}
+
 // turn takes the counts of another minute.
 func (s *sender) turn(clickedAt []byte) bool {
 	minute, err := time.Parse(minuteLayout, string(clickedAt[:min(len(clickedAt), len(minuteLayout))]))
@@ -182,7 +202,7 @@ func (s *sender) turn(clickedAt []byte) bool {
 
 // fail gives up a click and its connection, which stays away for a moment.
 func (s *sender) fail(c *connection, kind string) {
-	_ = s.latency.RecordValue(min(time.Since(c.job.due), latencyMax).Microseconds())
+	s.time(c.job, time.Now())
 	s.count(c.job, kind)
 	c.close()
 	c.busy = false

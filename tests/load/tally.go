@@ -32,6 +32,7 @@ type tally struct {
 	minutes  map[time.Time]minuteCounts
 	open     []openClick
 	latency  *hdrhistogram.Histogram
+	slow     map[int64]int // clicks that took longer than slow, by Unix second
 	errors   map[string]int64
 	replies  int64
 	requests int64
@@ -63,8 +64,8 @@ func (t *tally) uncertain(ad uint32, due time.Time) {
 
 // add takes what the sender measured.
 func (t *tally) add(s *sender) {
-	t.latency = s.latency
-	t.requests = s.latency.TotalCount()
+	t.latency, t.slow = s.latency, s.slow
+	t.requests = int64(s.schedule.number)
 	t.replies = s.answered
 	t.errors = s.errors
 }
@@ -72,7 +73,7 @@ func (t *tally) add(s *sender) {
 // sent is every click made, answered how ever.
 func (t *tally) sent() int64 { return t.requests }
 
-// answered is every click that got an answer of any kind.
+// answered is every click that is measured and got an answer of any kind.
 func (t *tally) answered() int64 { return t.replies }
 
 // oracle knows what must be counted: these clicks and the watch's.
