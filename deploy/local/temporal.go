@@ -43,6 +43,9 @@ func temporalCommand(at site) []string {
 	return []string{
 		at.tool(temporalFolder, "temporal"), "server", "start-dev", "--ip", host, "--port", port, "--ui-port", uiPort,
 		"--db-filename", at.data("temporal", "temporal.db"), "--log-level", "warn",
+		// A commit waits for the disk at the next checkpoint, not at once: only a machine that loses its power loses the last ones, and
+		// ticks plan from the ledger, which does not.
+		"--sqlite-pragma", "synchronous=1",
 		// Every namespace is registered with search attributes of its own and used a moment later.
 		"--dynamic-config-value", "system.forceSearchAttributesCacheRefreshOnRead=true",
 		"--dynamic-config-value", "frontend.namespaceRPS=10000", "--dynamic-config-value", "frontend.globalNamespaceRPS=0",

@@ -28,7 +28,7 @@ import (
 const (
 	// batchInterval is the time from one batch to the next under load: a
 	// ClickHouse likes a few inserts a second, an advertiser fresh figures.
-	batchInterval = 500 * time.Millisecond
+	batchInterval = 700 * time.Millisecond
 	// stallLimit is how long a batch may take. After it this ingester leaves the
 	// group: the fault may be its own, then another takes over.
 	stallLimit = time.Minute

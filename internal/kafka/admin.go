@@ -21,6 +21,10 @@ const (
 	clicksRetention = 7 * 24 * time.Hour
 	deadRetention   = 30 * 24 * time.Hour
 	deadPartitions  = 1
+
+	coordinatorTimeout  = 30 * time.Second
+	coordinatorInterval = 250 * time.Millisecond
+
 	timestampConfig = "message.timestamp.type"
 	// appendTime makes the broker's clock date each record: monotone in a
 	// partition, it orders the stream.
@@ -84,12 +88,40 @@ func (a *Admin) EnsureTopics(ctx context.Context) (created []string, err error) 
 			created = append(created, topic.name)
 		}
 	}
+	if err := a.awaitCoordinator(ctx); err != nil {
+		return created, err
+	}
 	if slices.Contains(created, clicks) {
 		return created, nil // the broker's own answer; others may not know it yet
 	}
 	return created, errors.Join(
 		checkTopic(ctx, a.client, clicks, a.config.Partitions),
 		a.checkAppendTime(ctx, clicks))
+}
+
+// awaitCoordinator returns when the ingester's group has a coordinator. A Kafka
+// that never had a group makes the topic of commits when it is first asked, and
+// for some seconds says only that it has none.
+func (a *Admin) awaitCoordinator(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, coordinatorTimeout)
+	defer cancel()
+	ticker := time.NewTicker(coordinatorInterval)
+	defer ticker.Stop()
+	for {
+		_, err := a.admin.FetchOffsets(ctx, a.config.IngesterGroup())
+		if !errors.Is(err, kerr.CoordinatorNotAvailable) && !errors.Is(err, kerr.CoordinatorLoadInProgress) &&
+			!errors.Is(err, kerr.NotCoordinator) {
+			if err != nil {
+				return brokerError("find the group's coordinator", err)
+			}
+			return nil
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return brokerError("find the group's coordinator", err)
+		}
+	}
 }
 
 func (a *Admin) topicConfigs(retention time.Duration, timestamps string) map[string]*string {
