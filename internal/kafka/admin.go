@@ -109,12 +109,12 @@ func (a *Admin) awaitCoordinator(ctx context.Context) error {
 	defer ticker.Stop()
 	for {
 		_, err := a.admin.FetchOffsets(ctx, a.config.IngesterGroup())
-		if !errors.Is(err, kerr.CoordinatorNotAvailable) && !errors.Is(err, kerr.CoordinatorLoadInProgress) &&
-			!errors.Is(err, kerr.NotCoordinator) {
-			if err != nil {
-				return brokerError("find the group's coordinator", err)
-			}
+		switch {
+		case err == nil, errors.Is(err, kerr.GroupIDNotFound): // a coordinator answered
 			return nil
+		case errors.Is(err, kerr.CoordinatorNotAvailable), errors.Is(err, kerr.CoordinatorLoadInProgress), errors.Is(err, kerr.NotCoordinator):
+		default:
+			return brokerError("find the group's coordinator", err)
 		}
 		select {
 		case <-ticker.C:
