@@ -14,7 +14,7 @@ import (
 
 func get(t *testing.T, o *Ops, path string) (int, string) {
 	t.Helper()
-	response, err := http.Get("http://" + o.Addr() + path) //nolint:noctx // a test's own server
+	response, err := http.Get("http://" + o.Addr() + path)
 	if err != nil {
 		t.Fatal(err)
 	}
