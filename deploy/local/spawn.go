@@ -22,11 +22,7 @@ func newSpawner() spawner {
 	return s
 }
 
-// niceness of what gives way: a tenth of the processor time of what does not, when both want it (sched(7), the nice value).
-const niceness = 10
-
-// start starts the command as the head of a process group of its own. One that yields has the priority of its group lowered: that of
-// the process would only be its first thread's, and it may have made others by now. Those it makes later have the same.
+// start starts the command as the head of a process group of its own. One that yields runs when the others leave the processors idle.
 func (s spawner) start(command *exec.Cmd, yields bool) error {
 	command.SysProcAttr = childAttributes()
 	started := make(chan error)
@@ -35,7 +31,7 @@ func (s spawner) start(command *exec.Cmd, yields bool) error {
 		return fmt.Errorf("start %s: %w", command.Args[0], err)
 	}
 	if yields {
-		_ = syscall.Setpriority(syscall.PRIO_PGRP, command.Process.Pid, niceness) // without it, it only runs with the others
+		yield(command.Process.Pid) // without it, it only runs with the others
 	}
 	return nil
 }

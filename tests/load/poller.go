@@ -28,10 +28,12 @@ func newPoller() (*poller, error) {
 
 func (p *poller) close() { _ = syscall.Close(p.epoll) }
 
-// wait is the numbers of the sockets that can be read, within at most timeout.
-// The result is valid until the next call.
+// wait sleeps for a time and answers the numbers of the sockets that can be
+// read then. The result is valid until the next call.
 func (p *poller) wait(timeout time.Duration) ([]int, error) {
-	n, err := syscall.EpollWait(p.epoll, p.events, int(timeout.Milliseconds()))
+	pause := syscall.NsecToTimespec(timeout.Nanoseconds())
+	_ = syscall.Nanosleep(&pause, nil) // a signal only wakes it early
+	n, err := syscall.EpollWait(p.epoll, p.events, 0)
 	if err != nil && !errors.Is(err, syscall.EINTR) {
 		return nil, fmt.Errorf("wait for answers: %w", err)
 	}

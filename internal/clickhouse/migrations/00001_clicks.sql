@@ -3,20 +3,21 @@
 -- +goose Up
 
 -- Minute first: one minute is flushed by reading only its rows, however long
--- the day has grown.
+-- the day has grown. LZ4: 29 bytes a click where ZSTD needs 22, for a
+-- quarter less CPU per insert and merge; most of a row is random ids.
 CREATE TABLE clicks_local
 (
-    minute        DateTime('UTC') CODEC(Delta, ZSTD(1)),
-    advertiser_id Int64 CODEC(ZSTD(1)),
-    ad_id         Int64 CODEC(ZSTD(1)),
-    impression_id UUID CODEC(ZSTD(1)),
-    clicked_at    DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)),
-    arrival_id    UUID CODEC(ZSTD(1)),
-    partition     Int32 CODEC(ZSTD(1)),
-    offset        Int64 CODEC(Delta, ZSTD(1)),
-    inserted_at   DateTime64(3, 'UTC') DEFAULT now64(3) CODEC(Delta, ZSTD(1)),
-    version       UInt64 DEFAULT 0 CODEC(ZSTD(1)),     -- 0: ingested; a repair has the home server's microseconds
-    is_deleted    UInt8 DEFAULT 0 CODEC(ZSTD(1))       -- a repair's tombstone
+    minute        DateTime('UTC') CODEC(Delta, LZ4),
+    advertiser_id Int64 CODEC(LZ4),
+    ad_id         Int64 CODEC(LZ4),
+    impression_id UUID CODEC(LZ4),
+    clicked_at    DateTime64(3, 'UTC') CODEC(Delta, LZ4),
+    arrival_id    UUID CODEC(LZ4),
+    partition     Int32 CODEC(LZ4),
+    offset        Int64 CODEC(Delta, LZ4),
+    inserted_at   DateTime64(3, 'UTC') DEFAULT now64(3) CODEC(Delta, LZ4),
+    version       UInt64 DEFAULT 0 CODEC(LZ4),     -- 0: ingested; a repair has the home server's microseconds
+    is_deleted    UInt8 DEFAULT 0 CODEC(LZ4)       -- a repair's tombstone
 )
 ENGINE = ReplacingMergeTree(version, is_deleted)
 PARTITION BY toYYYYMMDD(minute)
