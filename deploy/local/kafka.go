@@ -17,6 +17,12 @@ import (
 
 const kafkaVersion = "4.3.1"
 
+const (
+	proxiedListenersCount = 5
+	proxiedFirstPort      = 9193 // where the broker listens for a proxy
+	proxiesFirstPort      = 9293 // where the proxy listens
+)
+
 func kafkaService() service {
 	return service{
 		name: "kafka", what: "Apache Kafka " + kafkaVersion, group: server,
@@ -32,6 +38,21 @@ func kafkaService() service {
 	}
 }
 
+// kafkaListener is an entrance to the broker that tells clients another address than its own.
+type kafkaListener struct{ Name, Listens, Advertised string }
+
+// proxiedListeners are entrances for clients behind a proxy. A broker tells a client where it is, so one that is to stay behind its
+// proxy needs a listener that tells the proxy's address. `just chaos` has one proxy for each of its programs (tests/chaos/links.go).
+func proxiedListeners() []kafkaListener {
+	listeners := make([]kafkaListener, proxiedListenersCount)
+	for i := range listeners {
+		listeners[i] = kafkaListener{
+			fmt.Sprintf("PROXIED%d", i), fmt.Sprintf("127.0.0.1:%d", proxiedFirstPort+i), fmt.Sprintf("127.0.0.1:%d", proxiesFirstPort+i),
+		}
+	}
+	return listeners
+}
+
 // kafkaJava is a Java command line with Kafka's classes; what follows is a class and its arguments.
 func kafkaJava(at site, options ...string) []string {
 	command := append([]string{"java", "-Djava.awt.headless=true"}, options...)
@@ -40,7 +61,7 @@ func kafkaJava(at site, options ...string) []string {
 
 // prepareKafka writes the configuration and formats the log folder once.
 func prepareKafka(ctx context.Context, at site) error {
-	values := map[string]any{"Addr": kafkaAddr, "ControllerAddr": kafkaControllerAddr, "Data": at.data("kafka"), "Log": at.log("kafka-server")}
+	values := map[string]any{"Addr": kafkaAddr, "ControllerAddr": kafkaControllerAddr, "Proxied": proxiedListeners(), "Data": at.data("kafka"), "Log": at.log("kafka-server")}
 	if err := writeConfig(at, "kafka.properties", values); err != nil {
 		return err
 	}

@@ -49,7 +49,11 @@ func Start(t testing.TB, bin string, overrides map[string]string) *Fleet {
 	t.Helper()
 	variables := stacktest.Variables(t)
 	maps.Copy(variables, overrides)
-	gateway, ops := freeAddrs(t, 4), config.Prefix
+	gateway, err := FreeAddrs(4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ops := config.Prefix
 	variables[ops+"GATEWAY_LISTEN"] = gateway[0]
 	variables[ops+"PUBLIC_URL"] = "http://" + gateway[0]
 	variables[ops+"GATEWAY_OPS_LISTEN"] = gateway[1]
@@ -66,7 +70,7 @@ func Start(t testing.TB, bin string, overrides map[string]string) *Fleet {
 	f.Gateway = f.program("gateway", c.GatewayOpsListen)
 	f.Ingester = f.program("ingester", c.IngesterOpsListen)
 	f.Aggregator = f.program("aggregator", c.AggregatorOpsListen)
-	stacktest.Cleanup(t, "namespace "+c.Namespace, func(ctx context.Context) error { return remove(ctx, c) })
+	stacktest.Cleanup(t, "namespace "+c.Namespace, func(ctx context.Context) error { return Remove(ctx, c) })
 	t.Cleanup(func() { f.end(t) })
 	if err := f.Setup(t.Context()); err != nil {
 		t.Fatal(err)
@@ -87,26 +91,26 @@ func Start(t testing.TB, bin string, overrides map[string]string) *Fleet {
 func (f *Fleet) programs() []*Program { return []*Program{f.Gateway, f.Ingester, f.Aggregator} }
 
 func (f *Fleet) program(name, ops string) *Program {
-	return &Program{
-		Name: name, ops: ops, path: filepath.Join(f.bin, name),
-		env: f.environment(), logPath: filepath.Join(f.logs, name+".log"),
-	}
+	return NewProgram(name, filepath.Join(f.bin, name), ops, filepath.Join(f.logs, name+".log"), f.variables)
 }
 
-func (f *Fleet) environment() []string {
+func environment(variables map[string]string) []string {
 	environment := []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}
-	for name, value := range f.variables {
+	for name, value := range variables {
 		environment = append(environment, name+"="+value)
 	}
 	return environment
 }
 
 // Setup runs the one-shot program to its end.
-func (f *Fleet) Setup(ctx context.Context) error {
+func (f *Fleet) Setup(ctx context.Context) error { return Setup(ctx, f.bin, f.variables) }
+
+// Setup runs setup from dir bin to its end.
+func Setup(ctx context.Context, bin string, variables map[string]string) error {
 	ctx, cancel := context.WithTimeout(ctx, setupTimeout)
 	defer cancel()
-	command := exec.CommandContext(ctx, filepath.Join(f.bin, "setup"))
-	command.Env = f.environment()
+	command := exec.CommandContext(ctx, filepath.Join(bin, "setup"))
+	command.Env = environment(variables)
 	var output bytes.Buffer
 	command.Stdout, command.Stderr = &output, &output
 	if err := command.Run(); err != nil {
@@ -130,19 +134,18 @@ func (f *Fleet) end(t testing.TB) {
 	}
 }
 
-// freeAddrs are addresses nobody listens on.
-func freeAddrs(t testing.TB, n int) []string {
-	t.Helper()
+// FreeAddrs are addresses nobody listens on.
+func FreeAddrs(n int) ([]string, error) {
 	addrs := make([]string, n)
 	for i := range addrs {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
-			t.Fatalf("find a free port: %v", err)
+			return nil, fmt.Errorf("find a free port: %w", err)
 		}
 		defer func() { _ = listener.Close() }()
 		addrs[i] = listener.Addr().String()
 	}
-	return addrs
+	return addrs, nil
 }
 
 // Logs is everything the programs said so far.

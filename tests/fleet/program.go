@@ -38,6 +38,12 @@ type Program struct {
 	exited  chan error
 }
 
+// NewProgram is a program at path that keeps its log at logPath, answers /readyz
+// at host:port ops, and is told variables, by their full names.
+func NewProgram(name, path, ops, logPath string, variables map[string]string) *Program {
+	return &Program{Name: name, path: path, ops: ops, logPath: logPath, env: environment(variables)}
+}
+
 // Start runs the program; Ready waits for it.
 func (p *Program) Start() error {
 	log, err := os.OpenFile(p.logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
@@ -66,7 +72,7 @@ func (p *Program) Ready(ctx context.Context) error {
 			cancel(err)
 			return fmt.Errorf("it ended (%v):\n%s", err, p.logTail(logTailBytes)) //nolint:errorlint // nil when it ended well
 		default:
-			return p.probe(ctx)
+			return p.Probe(ctx)
 		}
 	})
 	if err != nil {
@@ -75,7 +81,9 @@ func (p *Program) Ready(ctx context.Context) error {
 	return nil
 }
 
-func (p *Program) probe(ctx context.Context) error {
+// Probe asks /readyz once; the error says why it is not ready. It may be called
+// beside anything else.
+func (p *Program) Probe(ctx context.Context) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.ops+"/readyz", http.NoBody)
 	if err != nil {
 		return err
@@ -91,6 +99,12 @@ func (p *Program) probe(ctx context.Context) error {
 	}
 	return nil
 }
+
+// PID is the running process's.
+func (p *Program) PID() int { return p.command.Process.Pid }
+
+// Wait returns when the process has ended, however it did.
+func (p *Program) Wait() error { return <-p.exited }
 
 // Stop asks the program to end, as an operator would, and waits. It is an
 // error if it had ended before, ends with a failure, or has to be killed.

@@ -21,9 +21,9 @@ import (
 // keysPerScan is how many keys Valkey looks at in one step.
 const keysPerScan = 1000
 
-// remove deletes everything a namespace keeps in the servers. The Temporal
+// Remove deletes everything a namespace keeps in the servers. The Temporal
 // namespace first: its schedules would go on starting workflows.
-func remove(ctx context.Context, c config.Config) error {
+func Remove(ctx context.Context, c config.Config) error {
 	return errors.Join(
 		removeTemporal(ctx, c),
 		removeKafka(ctx, c),
