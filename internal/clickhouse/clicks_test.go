@@ -121,12 +121,13 @@ func TestForgottenImpressionsAreFoundInTheStore(t *testing.T) {
 	const validity = 24 * time.Hour
 	store, _ := clickStore(t)
 	issued := time.Now().Add(-40 * time.Hour)
-	clicks := make([]click.Placed, 2500)
+	const asked, known = 50_000, 40_000 // a whole batch, after a very long outage
+	clicks := make([]click.Placed, asked)
 	for i := range clicks {
-		at := issued.Add(time.Duration(i) * time.Second)
+		at := issued.Add(time.Duration(i) * 100 * time.Millisecond)
 		clicks[i] = placedClick(t, at, at.Add(20*time.Hour), int64(i))
 	}
-	if err := store.InsertClicks(t.Context(), clicks[:2000]); err != nil {
+	if err := store.InsertClicks(t.Context(), clicks[:known]); err != nil {
 		t.Fatal(err)
 	}
 	// The copy that is asked about was clicked later than the stored one.
@@ -138,7 +139,7 @@ func TestForgottenImpressionsAreFoundInTheStore(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, got := range stored {
-		if want := i < 2000; got != want {
+		if want := i < known; got != want {
 			t.Fatalf("impression %d: stored %v, want %v", i, got, want)
 		}
 	}

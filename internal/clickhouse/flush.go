@@ -34,21 +34,32 @@ GROUP BY GROUPING SETS ((advertiser_id, ad_id), (advertiser_id))`
 // restateQuery compares all figures of a minute with what they are about to
 // become, both ways, and keeps those that differ. What this version wrote
 // already (an attempt that died half way) is what it becomes: no difference.
+//
+// A flush that died after this query announced changes of figures that still
+// stand as they were. If such a change is gone by now, the row is written anew
+// with before = after, which replaces the announcement and says: no change.
 const restateQuery = `
 INSERT INTO restatements (advertiser_id, ad_id, minute, replaced_version, at, before, after, reason)
 SELECT advertiser_id, ad_id, {minute:DateTime('UTC')}, max(replaced) AS replaced_version,
        fromUnixTimestamp64Micro({version:Int64}, 'UTC'), sum(was) AS before, sum(becomes) AS after, {reason:String}
 FROM
 (
-    SELECT advertiser_id, ad_id, toUInt64(0) AS replaced, toUInt64(0) AS was, toUInt64(count()) AS becomes
+    SELECT advertiser_id, ad_id, toUInt64(0) AS replaced, toUInt64(0) AS was, toUInt64(count()) AS becomes,
+           CAST([], 'Array(UInt64)') AS announced
     ` + figures + `
     UNION ALL
-    SELECT advertiser_id, ad_id, version AS replaced, clicks AS was, toUInt64(0) AS becomes
+    SELECT advertiser_id, ad_id, version AS replaced, clicks AS was, toUInt64(0) AS becomes,
+           CAST([], 'Array(UInt64)') AS announced
     FROM clicks_per_minute FINAL
     WHERE minute = {minute:DateTime('UTC')}
+    UNION ALL
+    SELECT advertiser_id, ad_id, toUInt64(0) AS replaced, toUInt64(0) AS was, toUInt64(0) AS becomes,
+           [replaced_version] AS announced
+    FROM restatements FINAL
+    WHERE minute = {minute:DateTime('UTC')} AND before != after
 )
 GROUP BY advertiser_id, ad_id
-HAVING before != after AND replaced_version < {version:UInt64}`
+HAVING (before != after OR has(groupArrayArray(announced), replaced_version)) AND replaced_version < {version:UInt64}`
 
 const figuresQuery = `
 INSERT INTO clicks_per_minute (advertiser_id, ad_id, minute, clicks, version)
@@ -90,7 +101,7 @@ func (s *Store) AggregateWindow(ctx context.Context, snapshot click.Snapshot, wa
 		return 0, nil
 	}
 	err = s.conn.QueryRow(ctx, `SELECT count() FROM restatements FINAL
-		WHERE minute = {minute:DateTime('UTC')} AND at = fromUnixTimestamp64Micro({version:Int64}, 'UTC')`).Scan(&restated)
+		WHERE minute = {minute:DateTime('UTC')} AND at = fromUnixTimestamp64Micro({version:Int64}, 'UTC') AND before != after`).Scan(&restated)
 	if err != nil {
 		return 0, readError("count restatements", err)
 	}

@@ -97,10 +97,10 @@ func (l ledger) figures(w click.Window) []string {
 		FROM clicks_per_minute FINAL WHERE minute = ? AND clicks > 0 ORDER BY advertiser_id, ad_id`, w.Start())
 }
 
-// restatements of a window as "advertiser/ad:before>after".
+// restatements of a window as "advertiser/ad:before>after"; before = after is none.
 func (l ledger) restatements(w click.Window) []string {
 	return l.strings(`SELECT concat(toString(advertiser_id), '/', toString(ad_id), ':', toString(before), '>', toString(after))
-		FROM restatements FINAL WHERE minute = ? ORDER BY at, advertiser_id, ad_id`, w.Start())
+		FROM restatements FINAL WHERE minute = ? AND before != after ORDER BY at, advertiser_id, ad_id`, w.Start())
 }
 
 func (l ledger) strings(query string, args ...any) []string {
@@ -160,6 +160,47 @@ func TestLateClickRestatesWithBeforeAndAfter(t *testing.T) {
 	l.expect("restatements", l.restatements(w), "7/0:2>3", "7/71:1>2", "9/0:0>1", "9/91:0>1")
 }
 
+// The whole way of a late click: found by its offset, flushed, shown as
+// restated, and not found again.
+func TestLateClickIsFoundFlushedAndShownRestated(t *testing.T) {
+	l, w := newLedger(t), click.WindowOf(time.Now().Add(-30*time.Minute))
+	wantDirty := func(want ...click.Due) {
+		t.Helper()
+		dirty, err := l.DirtyWindows(t.Context(), l.start, click.WindowOf(time.Now()), 10)
+		if err != nil || !slices.Equal(dirty, want) {
+			t.Errorf("dirty are %v, want %v: %v", dirty, want, err)
+		}
+	}
+	wantShown := func(want int) {
+		t.Helper()
+		points, err := l.RestatedPoints(t.Context(), ReportQuery{
+			AdvertiserID: 7, AdIDs: []int64{71}, From: w.Start(), To: w.End(), RowsMax: 10,
+		})
+		if err != nil || len(points) != want {
+			t.Errorf("%d points are shown as restated, want %d: %v", len(points), want, err)
+		}
+	}
+	l.store(w, 7, 71, 1, 0, 10)
+	l.flush(l.snapshot(w, 12, 5))
+	wantDirty()
+	wantShown(0)
+	l.store(w, 7, 71, 1, 0, 10) // a repeat below the checked offset is not late
+	wantDirty()
+	l.store(w, 7, 71, 2, 1, 5)
+	l.store(w, 7, 71, 3, 0, 12)
+	wantDirty(click.Due{Window: w, Reason: click.LateFlush, Late: 2})
+	l.flush(l.snapshot(w, 13, 6))
+	wantDirty()
+	wantShown(1)
+	l.expect("restatements", l.restatements(w), "7/0:1>3", "7/71:1>3")
+	l.remove(w, 7, 71, 1)
+	l.remove(w, 7, 71, 2)
+	l.remove(w, 7, 71, 3)
+	l.flush(l.snapshot(w, 13, 6))
+	l.expect("figures", l.figures(w))
+	l.expect("restatements", l.restatements(w), "7/0:1>3", "7/71:1>3", "7/0:3>0", "7/71:3>0")
+}
+
 func TestFlushWithoutChangeRestatesNothing(t *testing.T) {
 	l, w := newLedger(t), click.WindowOf(time.Now())
 	l.store(w, 7, 71, 1, 0, 10)
@@ -213,6 +254,40 @@ func TestFlushRepeatedAfterAnyCrashLeavesTheSameRows(t *testing.T) {
 			l.expect("restatements", l.restatements(w), "7/71:1>2", "7/72:1>0")
 		})
 	}
+}
+
+// A flush dies after it announced changes, and another finds them gone.
+func TestAnnouncedChangeThatVanishedIsTakenBack(t *testing.T) {
+	l, w := newLedger(t), click.WindowOf(time.Now())
+	announce := func() {
+		l.must(l.conn.Exec(l.flushContext(t.Context(), l.snapshot(w, 20), click.LateFlush), restateQuery))
+	}
+	l.store(w, 7, 71, 1, 0, 10)
+	l.store(w, 7, 72, 2, 0, 11)
+	l.flush(l.snapshot(w, 12))
+	l.store(w, 7, 71, 3, 0, 12)
+	l.store(w, 9, 91, 4, 0, 13) // an ad without a figure yet
+	announce()
+	l.expect("restatements", l.restatements(w), "7/0:2>3", "7/71:1>2", "9/0:0>1", "9/91:0>1")
+	l.remove(w, 7, 71, 3)
+	l.remove(w, 9, 91, 4)
+	if restated := l.flush(l.snapshot(w, 20)); restated != 0 {
+		t.Errorf("restated %d figures, want none", restated)
+	}
+	l.expect("figures", l.figures(w), "7/0=2", "7/71=1", "7/72=1")
+	l.expect("restatements", l.restatements(w))
+	for _, byAd := range []bool{false, true} {
+		points, err := l.RestatedPoints(t.Context(), ReportQuery{AdvertiserID: 7, From: w.Start(), To: w.End(), ByAd: byAd, RowsMax: 10})
+		if err != nil || len(points) != 0 {
+			t.Errorf("shown as restated: %v, %v", points, err)
+		}
+	}
+
+	// What really changed stays told, and a change after a taken-back one is told with its own figures.
+	l.store(w, 7, 72, 5, 0, 21)
+	l.flush(l.snapshot(w, 22))
+	l.flush(l.snapshot(w, 23))
+	l.expect("restatements", l.restatements(w), "7/0:2>3", "7/72:1>2")
 }
 
 func TestAnOlderFlushLosesAgainstANewerOne(t *testing.T) {

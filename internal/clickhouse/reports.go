@@ -82,8 +82,8 @@ LIMIT %d`, q.series(), q.start(), where, q.RowsMax), args
 func restatedPointsSQL(q ReportQuery) (string, []any) {
 	where, args := q.where(true)
 	return fmt.Sprintf(`SELECT %s AS series, toInt64(%s) AS start, toUInt64(0) AS figure
-FROM restatements
-WHERE %s
+FROM restatements FINAL
+WHERE %s AND before != after
 GROUP BY series, start
 ORDER BY series, start
 LIMIT %d`, q.series(), q.start(), where, q.RowsMax), args

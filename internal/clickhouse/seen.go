@@ -3,19 +3,16 @@ package clickhouse
 import (
 	"context"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	ch "github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/ext"
 	"github.com/google/uuid"
 
 	"clickledger/internal/click"
 )
 
 const (
-	// lookupMax bounds one look-up, and with it the length of its query.
-	lookupMax = 1000
 	// streamBlock is how many impressions StreamImpressions hands over at once.
 	streamBlock = 50_000
 	// issueSkew is how much later than a click its impression may claim to be
@@ -23,48 +20,60 @@ const (
 	issueSkew = time.Minute
 )
 
+// storedQuery finds which impressions of the external table wanted are stored.
+// The table goes to the server with the query, and from it to every shard.
+const storedQuery = `
+SELECT DISTINCT impression_id FROM clicks FINAL
+WHERE minute >= ? AND minute <= ?
+  AND (advertiser_id, ad_id, impression_id) IN (SELECT advertiser_id, ad_id, impression_id FROM wanted)`
+
 // StoredAmong reports for each of clicks whether its impression is stored
 // already, whatever the window. Tokens are valid for validity: a click of an
 // impression can only be in a window from its issue on to its end.
 //
-// It is exact and slow, for impressions that the seen index has forgotten.
+// It is exact, for impressions that the seen index has forgotten. All are asked
+// about in one query, however many: each query reads the same windows, so many
+// small ones would take longer than a try may.
 func (s *Store) StoredAmong(ctx context.Context, clicks []click.Placed, validity time.Duration) ([]bool, error) {
-	stored := make([]bool, 0, len(clicks))
-	for chunk := range slices.Chunk(clicks, lookupMax) {
-		found, err := s.lookUp(ctx, chunk, validity)
-		if err != nil {
-			return nil, err
-		}
-		for _, c := range chunk {
-			stored = append(stored, found[c.Impression])
-		}
+	stored := make([]bool, len(clicks))
+	if len(clicks) == 0 {
+		return stored, nil
 	}
-	return stored, nil
-}
-
-func (s *Store) lookUp(ctx context.Context, clicks []click.Placed, validity time.Duration) (map[click.ImpressionID]bool, error) {
+	wanted, err := wantedTable(clicks)
+	if err != nil {
+		return nil, fmt.Errorf("look up impressions: %w", err)
+	}
 	from, to := clicks[0].Impression.IssuedAt(), clicks[0].Impression.IssuedAt()
-	var wanted strings.Builder
-	for i, c := range clicks {
-		issued := c.Impression.IssuedAt()
+	for i := range clicks {
+		issued := clicks[i].Impression.IssuedAt()
 		from, to = earlier(from, issued), later(to, issued)
-		if i > 0 {
-			wanted.WriteByte(',')
-		}
-		// Numbers and hexadecimal digits only: nothing a client chose.
-		fmt.Fprintf(&wanted, "(%d,%d,'%s')", c.AdvertiserID, c.AdID, c.Impression)
 	}
-	query := "SELECT DISTINCT impression_id FROM clicks FINAL WHERE minute >= ? AND minute <= ?" +
-		" AND (advertiser_id, ad_id, impression_id) IN (" + wanted.String() + ")"
 	found := make(map[click.ImpressionID]bool, len(clicks))
-	err := s.eachImpression(ctx, query, func(id click.ImpressionID) error {
+	err = s.eachImpression(ch.Context(ctx, ch.WithExternalTable(wanted)), storedQuery, func(id click.ImpressionID) error {
 		found[id] = true
 		return nil
 	}, click.WindowOf(from.Add(-issueSkew)).Start(), click.WindowOf(to.Add(validity)).Start())
 	if err != nil {
 		return nil, readError("look up impressions", err)
 	}
-	return found, nil
+	for i := range clicks {
+		stored[i] = found[clicks[i].Impression]
+	}
+	return stored, nil
+}
+
+func wantedTable(clicks []click.Placed) (*ext.Table, error) {
+	table, err := ext.NewTable("wanted",
+		ext.Column("advertiser_id", "Int64"), ext.Column("ad_id", "Int64"), ext.Column("impression_id", "UUID"))
+	if err != nil {
+		return nil, err
+	}
+	for i := range clicks {
+		if err := table.Append(clicks[i].AdvertiserID, clicks[i].AdID, uuid.UUID(clicks[i].Impression)); err != nil {
+			return nil, err
+		}
+	}
+	return table, nil
 }
 
 // StreamImpressions calls each with the counted impressions issued at or after
