@@ -120,6 +120,12 @@ func (c Config) ClicksTopic() string { return c.Namespace + ".clicks" }
 // DeadTopic carries the dead letters.
 func (c Config) DeadTopic() string { return c.Namespace + ".clicks.dead" }
 
+// FilteredTopic carries what gateways redirected but did not produce.
+func (c Config) FilteredTopic() string { return c.Namespace + ".clicks.filtered" }
+
+// FilteredGroup is the consumer group that stores it.
+func (c Config) FilteredGroup() string { return c.Namespace + ".ingester.filtered" }
+
 // IngesterGroup is the consumer group whose commits mean "stored".
 func (c Config) IngesterGroup() string { return c.Namespace + ".ingester" }
 

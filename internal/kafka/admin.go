@@ -22,6 +22,9 @@ const (
 	deadRetention   = 30 * 24 * time.Hour
 	deadPartitions  = 1
 
+	filteredRetention  = 7 * 24 * time.Hour
+	filteredPartitions = 2 // a second ingester need not stand idle; it is some records a second
+
 	coordinatorTimeout  = 30 * time.Second
 	coordinatorInterval = 250 * time.Millisecond
 
@@ -78,6 +81,7 @@ func (a *Admin) EnsureTopics(ctx context.Context) (created []string, err error) 
 	}{
 		{clicks, a.config.Partitions, a.topicConfigs(clicksRetention, appendTime)},
 		{dead, deadPartitions, a.topicConfigs(deadRetention, "CreateTime")},
+		{a.config.FilteredTopic(), filteredPartitions, a.topicConfigs(filteredRetention, "CreateTime")},
 	} {
 		_, err := a.admin.CreateTopic(ctx, topic.partitions, a.config.KafkaReplicas, topic.configs, topic.name)
 		switch {
@@ -153,9 +157,9 @@ func (a *Admin) checkAppendTime(ctx context.Context, topic string) error {
 	return nil
 }
 
-// Drop deletes the namespace's topics and group: for the end of a test.
+// Drop deletes the namespace's topics and groups: for the end of a test.
 func (a *Admin) Drop(ctx context.Context) error {
-	deleted, err := a.admin.DeleteTopics(ctx, a.config.ClicksTopic(), a.config.DeadTopic())
+	deleted, err := a.admin.DeleteTopics(ctx, a.config.ClicksTopic(), a.config.DeadTopic(), a.config.FilteredTopic())
 	if err != nil {
 		return fmt.Errorf("delete topics: %w", err)
 	}
@@ -164,9 +168,11 @@ func (a *Admin) Drop(ctx context.Context) error {
 			return fmt.Errorf("delete topic %s: %w", name, err)
 		}
 	}
-	_, err = a.admin.DeleteGroup(ctx, a.config.IngesterGroup())
-	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
-		return fmt.Errorf("delete group %s: %w", a.config.IngesterGroup(), err)
+	for _, group := range []string{a.config.IngesterGroup(), a.config.FilteredGroup()} {
+		_, err = a.admin.DeleteGroup(ctx, group)
+		if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
+			return fmt.Errorf("delete group %s: %w", group, err)
+		}
 	}
 	return nil
 }

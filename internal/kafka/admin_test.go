@@ -149,7 +149,7 @@ func TestSetupTwiceCreatesOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer admin.Close()
-		for _, want := range [][]string{{c.ClicksTopic(), c.DeadTopic()}, nil} {
+		for _, want := range [][]string{{c.ClicksTopic(), c.DeadTopic(), c.FilteredTopic()}, nil} {
 			created, err := admin.EnsureTopics(t.Context())
 			if err != nil || !slices.Equal(created, want) {
 				t.Errorf("created %v, %v; want %v", created, err, want)

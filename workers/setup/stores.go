@@ -28,7 +28,7 @@ func setUpKafka(ctx context.Context, c config.Config) (string, error) {
 		return "", err
 	}
 	if len(created) == 0 {
-		return fmt.Sprintf("topics %s and %s are there", c.ClicksTopic(), c.DeadTopic()), nil
+		return fmt.Sprintf("topics %s, %s and %s are there", c.ClicksTopic(), c.DeadTopic(), c.FilteredTopic()), nil
 	}
 	return "created " + strings.Join(created, " and "), nil
 }

@@ -4,8 +4,8 @@
 // 	protoc        (unknown)
 // source: clickledger/record/v1/record.proto
 
-// The value of a Kafka record. It is not part of the public contract: only the
-// gateway writes it and only our consumers read it. Fields are only added.
+// The values of Kafka records. They are not part of the public contract: only
+// the gateway writes them and only our consumers read them. Fields are only added.
 
 package recordv1
 
@@ -23,6 +23,62 @@ const (
 	// Verify that runtime/protoimpl is sufficiently up-to-date.
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
+
+// Reason is why a click was not counted.
+type Reason int32
+
+const (
+	Reason_REASON_UNSPECIFIED Reason = 0
+	Reason_REASON_DUPLICATE   Reason = 1
+	Reason_REASON_EXPIRED     Reason = 2
+	Reason_REASON_PAUSED      Reason = 3
+	Reason_REASON_PREFETCH    Reason = 4
+)
+
+// Enum value maps for Reason.
+var (
+	Reason_name = map[int32]string{
+		0: "REASON_UNSPECIFIED",
+		1: "REASON_DUPLICATE",
+		2: "REASON_EXPIRED",
+		3: "REASON_PAUSED",
+		4: "REASON_PREFETCH",
+	}
+	Reason_value = map[string]int32{
+		"REASON_UNSPECIFIED": 0,
+		"REASON_DUPLICATE":   1,
+		"REASON_EXPIRED":     2,
+		"REASON_PAUSED":      3,
+		"REASON_PREFETCH":    4,
+	}
+)
+
+func (x Reason) Enum() *Reason {
+	p := new(Reason)
+	*p = x
+	return p
+}
+
+func (x Reason) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Reason) Descriptor() protoreflect.EnumDescriptor {
+	return file_clickledger_record_v1_record_proto_enumTypes[0].Descriptor()
+}
+
+func (Reason) Type() protoreflect.EnumType {
+	return &file_clickledger_record_v1_record_proto_enumTypes[0]
+}
+
+func (x Reason) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Reason.Descriptor instead.
+func (Reason) EnumDescriptor() ([]byte, []int) {
+	return file_clickledger_record_v1_record_proto_rawDescGZIP(), []int{0}
+}
 
 // Click is one click in the `clicks` topic. It goes to the partition that
 // click.Partition names; the record has no key.
@@ -112,6 +168,149 @@ func (x *Click) GetClickedAtMs() int64 {
 	return 0
 }
 
+// FilteredBatch is what one gateway redirected but did not produce, in a record
+// of the `clicks.filtered` topic.
+type FilteredBatch struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 1 today. A reader that meets a higher one does not guess: the record goes
+	// to the dead-letter topic.
+	SchemaVersion uint32      `protobuf:"varint,1,opt,name=schema_version,json=schemaVersion,proto3" json:"schema_version,omitempty"`
+	Entries       []*Filtered `protobuf:"bytes,2,rep,name=entries,proto3" json:"entries,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FilteredBatch) Reset() {
+	*x = FilteredBatch{}
+	mi := &file_clickledger_record_v1_record_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FilteredBatch) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FilteredBatch) ProtoMessage() {}
+
+func (x *FilteredBatch) ProtoReflect() protoreflect.Message {
+	mi := &file_clickledger_record_v1_record_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FilteredBatch.ProtoReflect.Descriptor instead.
+func (*FilteredBatch) Descriptor() ([]byte, []int) {
+	return file_clickledger_record_v1_record_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *FilteredBatch) GetSchemaVersion() uint32 {
+	if x != nil {
+		return x.SchemaVersion
+	}
+	return 0
+}
+
+func (x *FilteredBatch) GetEntries() []*Filtered {
+	if x != nil {
+		return x.Entries
+	}
+	return nil
+}
+
+// Filtered is clicks of one ad and minute that were not counted for one reason.
+type Filtered struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 16 bytes: the reporter's instance, sequence. It names this entry: the same
+	// one read twice counts once.
+	Id            []byte `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Minute        int64  `protobuf:"varint,2,opt,name=minute,proto3" json:"minute,omitempty"` // Unix minutes, of the clicks' arrival
+	AdvertiserId  int64  `protobuf:"fixed64,3,opt,name=advertiser_id,json=advertiserId,proto3" json:"advertiser_id,omitempty"`
+	AdId          int64  `protobuf:"fixed64,4,opt,name=ad_id,json=adId,proto3" json:"ad_id,omitempty"`
+	Reason        Reason `protobuf:"varint,5,opt,name=reason,proto3,enum=clickledger.record.v1.Reason" json:"reason,omitempty"`
+	Count         uint64 `protobuf:"varint,6,opt,name=count,proto3" json:"count,omitempty"` // at least 1
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Filtered) Reset() {
+	*x = Filtered{}
+	mi := &file_clickledger_record_v1_record_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Filtered) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Filtered) ProtoMessage() {}
+
+func (x *Filtered) ProtoReflect() protoreflect.Message {
+	mi := &file_clickledger_record_v1_record_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Filtered.ProtoReflect.Descriptor instead.
+func (*Filtered) Descriptor() ([]byte, []int) {
+	return file_clickledger_record_v1_record_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Filtered) GetId() []byte {
+	if x != nil {
+		return x.Id
+	}
+	return nil
+}
+
+func (x *Filtered) GetMinute() int64 {
+	if x != nil {
+		return x.Minute
+	}
+	return 0
+}
+
+func (x *Filtered) GetAdvertiserId() int64 {
+	if x != nil {
+		return x.AdvertiserId
+	}
+	return 0
+}
+
+func (x *Filtered) GetAdId() int64 {
+	if x != nil {
+		return x.AdId
+	}
+	return 0
+}
+
+func (x *Filtered) GetReason() Reason {
+	if x != nil {
+		return x.Reason
+	}
+	return Reason_REASON_UNSPECIFIED
+}
+
+func (x *Filtered) GetCount() uint64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
 var File_clickledger_record_v1_record_proto protoreflect.FileDescriptor
 
 const file_clickledger_record_v1_record_proto_rawDesc = "" +
@@ -124,7 +323,23 @@ const file_clickledger_record_v1_record_proto_rawDesc = "" +
 	"\rimpression_id\x18\x04 \x01(\fR\fimpressionId\x12\x1d\n" +
 	"\n" +
 	"arrival_id\x18\x05 \x01(\fR\tarrivalId\x12\"\n" +
-	"\rclicked_at_ms\x18\x06 \x01(\x03R\vclickedAtMsB6Z4clickledger/proto/gen/clickledger/record/v1;recordv1b\x06proto3"
+	"\rclicked_at_ms\x18\x06 \x01(\x03R\vclickedAtMs\"q\n" +
+	"\rFilteredBatch\x12%\n" +
+	"\x0eschema_version\x18\x01 \x01(\rR\rschemaVersion\x129\n" +
+	"\aentries\x18\x02 \x03(\v2\x1f.clickledger.record.v1.FilteredR\aentries\"\xb9\x01\n" +
+	"\bFiltered\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\fR\x02id\x12\x16\n" +
+	"\x06minute\x18\x02 \x01(\x03R\x06minute\x12#\n" +
+	"\radvertiser_id\x18\x03 \x01(\x10R\fadvertiserId\x12\x13\n" +
+	"\x05ad_id\x18\x04 \x01(\x10R\x04adId\x125\n" +
+	"\x06reason\x18\x05 \x01(\x0e2\x1d.clickledger.record.v1.ReasonR\x06reason\x12\x14\n" +
+	"\x05count\x18\x06 \x01(\x04R\x05count*r\n" +
+	"\x06Reason\x12\x16\n" +
+	"\x12REASON_UNSPECIFIED\x10\x00\x12\x14\n" +
+	"\x10REASON_DUPLICATE\x10\x01\x12\x12\n" +
+	"\x0eREASON_EXPIRED\x10\x02\x12\x11\n" +
+	"\rREASON_PAUSED\x10\x03\x12\x13\n" +
+	"\x0fREASON_PREFETCH\x10\x04B6Z4clickledger/proto/gen/clickledger/record/v1;recordv1b\x06proto3"
 
 var (
 	file_clickledger_record_v1_record_proto_rawDescOnce sync.Once
@@ -138,16 +353,22 @@ func file_clickledger_record_v1_record_proto_rawDescGZIP() []byte {
 	return file_clickledger_record_v1_record_proto_rawDescData
 }
 
-var file_clickledger_record_v1_record_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
+var file_clickledger_record_v1_record_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_clickledger_record_v1_record_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
 var file_clickledger_record_v1_record_proto_goTypes = []any{
-	(*Click)(nil), // 0: clickledger.record.v1.Click
+	(Reason)(0),           // 0: clickledger.record.v1.Reason
+	(*Click)(nil),         // 1: clickledger.record.v1.Click
+	(*FilteredBatch)(nil), // 2: clickledger.record.v1.FilteredBatch
+	(*Filtered)(nil),      // 3: clickledger.record.v1.Filtered
 }
 var file_clickledger_record_v1_record_proto_depIdxs = []int32{
-	0, // [0:0] is the sub-list for method output_type
-	0, // [0:0] is the sub-list for method input_type
-	0, // [0:0] is the sub-list for extension type_name
-	0, // [0:0] is the sub-list for extension extendee
-	0, // [0:0] is the sub-list for field type_name
+	3, // 0: clickledger.record.v1.FilteredBatch.entries:type_name -> clickledger.record.v1.Filtered
+	0, // 1: clickledger.record.v1.Filtered.reason:type_name -> clickledger.record.v1.Reason
+	2, // [2:2] is the sub-list for method output_type
+	2, // [2:2] is the sub-list for method input_type
+	2, // [2:2] is the sub-list for extension type_name
+	2, // [2:2] is the sub-list for extension extendee
+	0, // [0:2] is the sub-list for field type_name
 }
 
 func init() { file_clickledger_record_v1_record_proto_init() }
@@ -160,13 +381,14 @@ func file_clickledger_record_v1_record_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_clickledger_record_v1_record_proto_rawDesc), len(file_clickledger_record_v1_record_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   1,
+			NumEnums:      1,
+			NumMessages:   3,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
 		GoTypes:           file_clickledger_record_v1_record_proto_goTypes,
 		DependencyIndexes: file_clickledger_record_v1_record_proto_depIdxs,
+		EnumInfos:         file_clickledger_record_v1_record_proto_enumTypes,
 		MessageInfos:      file_clickledger_record_v1_record_proto_msgTypes,
 	}.Build()
 	File_clickledger_record_v1_record_proto = out.File
