@@ -17,6 +17,8 @@ const (
 	stepVerify
 	stepSeal
 	stepRefill
+	stepPlanFanOuts
+	stepSpread
 )
 
 // limit bounds a step: one attempt, and all attempts with the waits between.
@@ -38,6 +40,9 @@ func limitOf(s step) limit {
 		// A hundred million impressions take some minutes. A rebuild that
 		// outlasts this is stuck, and the ingester asks for the next.
 		stepRefill: {attempt: 2 * time.Hour, altogether: rebuildTimeout, heartbeat: 2 * time.Minute},
+		// The next minute's run does what this one could not.
+		stepPlanFanOuts: {attempt: 50 * time.Second, altogether: hotAdsTimeout},
+		stepSpread:      {attempt: 30 * time.Second, altogether: hotAdsTimeout},
 	}[s]
 }
 

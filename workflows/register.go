@@ -12,4 +12,5 @@ func Register(r registry) {
 	r.RegisterWorkflow(FlushWindow)
 	r.RegisterWorkflow(RepairWindow)
 	r.RegisterWorkflow(RebuildSeen)
+	r.RegisterWorkflow(FindHotAds)
 }

@@ -20,7 +20,7 @@ const (
 // Schedules are what setup creates and keeps as they are here, for a ledger
 // with the given allowed lateness.
 func Schedules(lateness time.Duration) []client.ScheduleOptions {
-	return []client.ScheduleOptions{flushSchedule(lateness)}
+	return []client.ScheduleOptions{flushSchedule(lateness), hotAdsSchedule()}
 }
 
 // flushSchedule starts FlushTick every minute, soon after a window closes: with

@@ -197,7 +197,7 @@ func (a *Ads) load(ctx context.Context, adID int64) (*adEntry, error) {
 func (a *Ads) keep(adID int64, generation, changes uint64, entry *adEntry) {
 	entry.generation = generation
 	a.entries.Compute(adID, func(there *adEntry, found bool) (*adEntry, otter.ComputeOp) {
-		if a.counter(adID) != changes || (found && there.ad.Version > entry.ad.Version) {
+		if a.counter(adID) != changes || (found && there.ad.Revision() > entry.ad.Revision()) {
 			return there, otter.CancelOp
 		}
 		return entry, otter.WriteOp

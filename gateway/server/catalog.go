@@ -145,7 +145,13 @@ func (s *catalogService) UpdateAd(ctx context.Context, in *v1.UpdateAdRequest) (
 	if err := s.store.InsertAds(ctx, []click.Ad{changed}); err != nil {
 		return nil, err
 	}
-	s.publish(ctx, changed)
+	// What is told was read after the write. Its fan-out may have been raised
+	// meanwhile: whoever of the two reads last tells of both changes.
+	told := changed
+	if stored, err := s.store.Ad(ctx, changed.ID); err == nil {
+		told = stored
+	}
+	s.publish(ctx, told)
 	return &v1.UpdateAdResponse{Ad: adToProto(changed)}, nil
 }
 

@@ -30,6 +30,7 @@ type memoryStore struct {
 	advertisers map[int64]click.Advertiser
 	keys        map[int64]click.APIKey
 	sealed      time.Time
+	hot         []click.FanOut
 	figures     func(FiguresQuery) Figures
 }
 
@@ -183,6 +184,14 @@ func (m *memoryStore) SealedThrough(context.Context) (time.Time, error) {
 	defer m.mu.Unlock()
 	err := m.enter()
 	return m.sealed, err
+}
+
+func (m *memoryStore) HotAds(context.Context) ([]click.FanOut, error) {
+	defer m.mu.Unlock()
+	if err := m.enter(); err != nil {
+		return nil, err
+	}
+	return m.hot, nil
 }
 
 func (m *memoryStore) Figures(_ context.Context, q FiguresQuery) (Figures, error) {

@@ -41,12 +41,18 @@ type sealStatus interface {
 	SealedThrough(ctx context.Context) (time.Time, error)
 }
 
+// hotAdStatus is which ads are spread over the partitions.
+type hotAdStatus interface {
+	HotAds(ctx context.Context) ([]click.FanOut, error)
+}
+
 // operationsService answers OperationsService.
 type operationsService struct {
 	namespace  string
 	lateness   time.Duration
 	stream     streamStatus
 	seals      sealStatus
+	hot        hotAdStatus
 	kafka      Pinger
 	clickhouse Pinger
 	cache      Pinger
@@ -79,6 +85,7 @@ func (s *operationsService) GetStatus(ctx context.Context, _ *v1.GetStatusReques
 	})
 	wait.Go(func() { s.sealed(ctx, out, report) })
 	wait.Go(func() { s.lag(ctx, out) })
+	wait.Go(func() { s.hotAds(ctx, out) })
 	wait.Go(func() { s.watermark(ctx, out, report) })
 	wait.Wait()
 	for _, part := range []string{"kafka", "clickhouse", "cache", "ingester", "flush"} {
@@ -109,6 +116,16 @@ func (s *operationsService) sealed(ctx context.Context, out *v1.GetStatusRespons
 	out.SealedThrough, out.SealDelay = timeToProto(through), durationpb.New(delay)
 	if delay > sealDelayMax {
 		report("flush", fmt.Sprintf("Figures are final only up to %v ago: flushes are behind.", delay.Round(time.Second)))
+	}
+}
+
+func (s *operationsService) hotAds(ctx context.Context, out *v1.GetStatusResponse) {
+	hot, err := s.hot.HotAds(ctx)
+	if err != nil {
+		return // ClickHouse's ping tells of it
+	}
+	for _, each := range hot {
+		out.HotAds = append(out.HotAds, &v1.HotAd{AdId: each.AdID, AdvertiserId: each.AdvertiserID, FanOut: uint32(each.FanOut)})
 	}
 }
 

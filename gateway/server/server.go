@@ -41,6 +41,7 @@ type Parts struct {
 	Store interface {
 		catalogueStore
 		reportStore
+		hotAdStatus
 		Pinger
 	}
 	Stream streamStatus
@@ -87,7 +88,7 @@ func New(p Parts) (*Server, error) {
 		},
 		report: &reportService{store: p.Store, now: time.Now},
 		operations: &operationsService{
-			namespace: p.Config.Namespace, lateness: p.Config.AllowedLateness, stream: p.Stream, seals: p.Store,
+			namespace: p.Config.Namespace, lateness: p.Config.AllowedLateness, stream: p.Stream, seals: p.Store, hot: p.Store,
 			kafka: p.Producer, clickhouse: p.Store, cache: p.Cache, now: time.Now,
 		},
 	})

@@ -11,8 +11,9 @@ const (
 	AdPaused AdStatus = "PAUSED"
 )
 
-// Ad is one ad of the catalogue. Version grows with every change: an older row
-// never replaces a newer one.
+// Ad is one ad of the catalogue. Version grows with every change by its owner,
+// FanOutVersion with every change of its fan-out, which is stored apart: neither
+// undoes the other.
 type Ad struct {
 	ID           int64
 	AdvertiserID int64
@@ -21,7 +22,13 @@ type Ad struct {
 	Status       AdStatus
 	FanOut       uint8 // partitions its clicks are spread over; 1 for all but hot ads
 	Version      uint64
+
+	FanOutVersion uint64 // 0 while it was never a hot ad
 }
+
+// Revision orders what is known of one ad: an older one never replaces a newer
+// one. It grows when either version does.
+func (a Ad) Revision() uint64 { return a.Version + a.FanOutVersion }
 
 // Advertiser is one customer.
 type Advertiser struct {

@@ -11,12 +11,19 @@ import (
 // the newest version of it wins in the query itself: reading FINAL would give
 // the same and cost more.
 
-const adColumns = "ad_id, advertiser_id, name, landing_url, status, fan_out, version"
+const adColumns = "ad_id, advertiser_id, name, landing_url, status, version"
+
+// adQuery reads an ad and its fan-out, (0, 0) when it never had one. As a scalar
+// the fan-out is read before the ad itself: what is read last is the owner's
+// part, so that an old landing URL never comes together with a newer fan-out,
+// which would let it win in the caches.
+const adQuery = `WITH (SELECT (argMax(fan_out, version), max(version)) FROM fan_outs WHERE ad_id = ?) AS spread
+SELECT ` + adColumns + `, spread.1, spread.2 FROM ads WHERE ad_id = ? ORDER BY version DESC LIMIT 1`
 
 // Ad is the newest row of one ad; click.ErrNotFound when there is none,
 // click.ErrUnavailable when the store cannot be asked.
 func (s *Store) Ad(ctx context.Context, adID int64) (click.Ad, error) {
-	ads, err := s.ads(ctx, "SELECT "+adColumns+" FROM ads WHERE ad_id = ? ORDER BY version DESC LIMIT 1", adID)
+	ads, err := s.ads(ctx, adQuery, adID, adID)
 	if err != nil {
 		return click.Ad{}, err
 	}
@@ -26,9 +33,10 @@ func (s *Store) Ad(ctx context.Context, adID int64) (click.Ad, error) {
 	return ads[0], nil
 }
 
-// AdsOf is up to limit ads of an advertiser with ids above after, by id.
+// AdsOf is up to limit ads of an advertiser with ids above after, by id. It
+// does not look for fan-outs: all ads are given as if none were hot.
 func (s *Store) AdsOf(ctx context.Context, advertiserID, after int64, limit int) ([]click.Ad, error) {
-	return s.ads(ctx, "SELECT "+adColumns+` FROM ads WHERE advertiser_id = ? AND ad_id > ?
+	return s.ads(ctx, "SELECT "+adColumns+`, toUInt8(1), toUInt64(0) FROM ads WHERE advertiser_id = ? AND ad_id > ?
 		ORDER BY ad_id, version DESC LIMIT 1 BY ad_id LIMIT ?`, advertiserID, after, limit)
 }
 
@@ -44,7 +52,8 @@ func (s *Store) OwnsAds(ctx context.Context, advertiserID int64, adIDs []int64) 
 	return owned == uint64(len(adIDs)), nil
 }
 
-// InsertAds writes rows of ads, all or none: one block is one part.
+// InsertAds writes rows of ads, all or none: one block is one part. Their
+// fan-outs are not theirs to change: see SetFanOuts.
 func (s *Store) InsertAds(ctx context.Context, ads []click.Ad) error {
 	batch, err := s.conn.PrepareBatch(ctx, "INSERT INTO ads ("+adColumns+")")
 	if err != nil {
@@ -52,7 +61,7 @@ func (s *Store) InsertAds(ctx context.Context, ads []click.Ad) error {
 	}
 	defer func() { _ = batch.Close() }()
 	for _, ad := range ads {
-		err := batch.Append(ad.ID, ad.AdvertiserID, ad.Name, ad.LandingURL, string(ad.Status), ad.FanOut, ad.Version)
+		err := batch.Append(ad.ID, ad.AdvertiserID, ad.Name, ad.LandingURL, string(ad.Status), ad.Version)
 		if err != nil {
 			return fmt.Errorf("insert ads: %w", err)
 		}
@@ -99,11 +108,11 @@ func (s *Store) ads(ctx context.Context, query string, args ...any) ([]click.Ad,
 	for rows.Next() {
 		var ad click.Ad
 		var status string
-		err := rows.Scan(&ad.ID, &ad.AdvertiserID, &ad.Name, &ad.LandingURL, &status, &ad.FanOut, &ad.Version)
+		err := rows.Scan(&ad.ID, &ad.AdvertiserID, &ad.Name, &ad.LandingURL, &status, &ad.Version, &ad.FanOut, &ad.FanOutVersion)
 		if err != nil {
 			return nil, fmt.Errorf("read ads: %w", err)
 		}
-		ad.Status = click.AdStatus(status)
+		ad.Status, ad.FanOut = click.AdStatus(status), max(ad.FanOut, click.FanOutCold)
 		ads = append(ads, ad)
 	}
 	if err := rows.Err(); err != nil {

@@ -43,7 +43,10 @@ func migrateShard(ctx context.Context, c config.Config) error {
 	if err != nil {
 		return err
 	}
-	provider, err := goose.NewProvider(goose.DialectClickHouse, db, scripts)
+	provider, err := goose.NewProvider(goose.DialectClickHouse, db, scripts,
+		// Two changes made side by side may arrive in either order; none alters
+		// what another one made.
+		goose.WithAllowOutofOrder(true))
 	if err != nil {
 		return fmt.Errorf("read migrations: %w", err)
 	}

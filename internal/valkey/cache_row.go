@@ -8,7 +8,7 @@ import (
 	"clickledger/internal/click"
 )
 
-// A cached row is its version in 20 digits, then the rest as JSON. Digits of
+// A cached row is its revision in 20 digits, then the rest as JSON. Digits of
 // one length compare as text the way their numbers do, so the script needs no
 // arithmetic (Lua's numbers are floats).
 const versionDigits = 20
@@ -28,14 +28,16 @@ type cachedAd struct {
 	LandingURL   string         `json:"landing_url"`
 	Status       click.AdStatus `json:"status"`
 	FanOut       uint8          `json:"fan_out"`
+
+	FanOutVersion uint64 `json:"fan_out_version,omitempty"` // part of the revision
 }
 
 func encodeAd(ad click.Ad) (string, error) {
-	body, err := json.Marshal(cachedAd{ad.AdvertiserID, ad.Name, ad.LandingURL, ad.Status, ad.FanOut})
+	body, err := json.Marshal(cachedAd{ad.AdvertiserID, ad.Name, ad.LandingURL, ad.Status, ad.FanOut, ad.FanOutVersion})
 	if err != nil {
 		return "", fmt.Errorf("encode ad: %w", err)
 	}
-	return fmt.Sprintf("%0*d%s", versionDigits, ad.Version, body), nil
+	return fmt.Sprintf("%0*d%s", versionDigits, ad.Revision(), body), nil
 }
 
 func decodeAd(adID int64, value []byte) (click.Ad, error) {
@@ -43,7 +45,8 @@ func decodeAd(adID int64, value []byte) (click.Ad, error) {
 	if len(value) < versionDigits {
 		return ad, fmt.Errorf("decode cached ad: %w: %d bytes", click.ErrUnavailable, len(value))
 	}
-	if _, err := fmt.Sscanf(string(value[:versionDigits]), "%d", &ad.Version); err != nil {
+	var revision uint64
+	if _, err := fmt.Sscanf(string(value[:versionDigits]), "%d", &revision); err != nil {
 		return ad, fmt.Errorf("decode cached ad: %w: %w", click.ErrUnavailable, err)
 	}
 	var row cachedAd
@@ -51,7 +54,8 @@ func decodeAd(adID int64, value []byte) (click.Ad, error) {
 		return ad, fmt.Errorf("decode cached ad: %w: %w", click.ErrUnavailable, err)
 	}
 	ad.AdvertiserID, ad.Name, ad.LandingURL = row.AdvertiserID, row.Name, row.LandingURL
-	ad.Status, ad.FanOut = row.Status, row.FanOut
+	ad.Status, ad.FanOut, ad.FanOutVersion = row.Status, row.FanOut, row.FanOutVersion
+	ad.Version = revision - row.FanOutVersion
 	return ad, nil
 }
 
@@ -73,7 +77,7 @@ func (p *pendingAds) add(ads []click.Ad) {
 	}
 	for _, ad := range ads {
 		old, known := p.rows[ad.ID]
-		if (known && old.Version < ad.Version) || (!known && len(p.rows) < pendingAdsMax) {
+		if (known && old.Revision() < ad.Revision()) || (!known && len(p.rows) < pendingAdsMax) {
 			p.rows[ad.ID] = ad
 		}
 	}

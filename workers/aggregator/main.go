@@ -45,6 +45,11 @@ func run(ctx context.Context, c config.Config, log *slog.Logger) error {
 		return err
 	}
 	defer seen.Close()
+	cache, err := valkey.OpenCache(c, log)
+	if err != nil {
+		return err
+	}
+	defer cache.Close()
 	temporal, err := client.NewLazyClient(client.Options{
 		HostPort:       c.TemporalAddr,
 		Namespace:      c.TemporalNamespace(),
@@ -58,7 +63,9 @@ func run(ctx context.Context, c config.Config, log *slog.Logger) error {
 
 	workers := newWorkers(temporal, &activities.Flush{
 		Stream: admin, Ledger: store, Figures: store, Lateness: c.AllowedLateness, Now: time.Now,
-	}, &activities.RebuildSeen{Seen: seen, Impressions: store, Validity: c.TokenValidity, Now: time.Now})
+	}, &activities.RebuildSeen{Seen: seen, Impressions: store, Validity: c.TokenValidity, Now: time.Now}, &activities.HotAds{
+		Loads: store, FanOuts: store, Gateways: cache, Partitions: c.Partitions,
+	})
 	ops.AddCheck("clickhouse", store.Ping)
 	ops.AddCheck("kafka", admin.Ping)
 	ops.AddCheck("temporal", func(ctx context.Context) error { return checkNamespace(ctx, temporal, c.TemporalNamespace()) })

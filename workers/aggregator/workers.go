@@ -35,7 +35,7 @@ type workers struct {
 	fatal      chan error
 }
 
-func newWorkers(c client.Client, flush *activities.Flush, rebuildSeen *activities.RebuildSeen) *workers {
+func newWorkers(c client.Client, flush *activities.Flush, rebuildSeen *activities.RebuildSeen, hotAds *activities.HotAds) *workers {
 	w := &workers{fatal: make(chan error, 2)} // one for each worker
 	w.flush = w.worker(c, workflows.FlushQueue, flushActivitiesMax)
 	w.operations = w.worker(c, workflows.OperationsQueue, operationsActivitiesMax)
@@ -44,6 +44,7 @@ func newWorkers(c client.Client, flush *activities.Flush, rebuildSeen *activitie
 		each.RegisterActivity(flush) // on both: repairs flush from operations
 	}
 	w.operations.RegisterActivity(rebuildSeen)
+	w.operations.RegisterActivity(hotAds)
 	return w
 }
 

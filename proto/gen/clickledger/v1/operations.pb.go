@@ -180,6 +180,67 @@ func (x *DegradedMode) GetMessage() string {
 	return ""
 }
 
+// HotAd is an ad whose new tokens spread its clicks over the partitions.
+type HotAd struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	AdId          int64                  `protobuf:"varint,1,opt,name=ad_id,json=adId,proto3" json:"ad_id,omitempty"`
+	AdvertiserId  int64                  `protobuf:"varint,2,opt,name=advertiser_id,json=advertiserId,proto3" json:"advertiser_id,omitempty"`
+	FanOut        uint32                 `protobuf:"varint,3,opt,name=fan_out,json=fanOut,proto3" json:"fan_out,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HotAd) Reset() {
+	*x = HotAd{}
+	mi := &file_clickledger_v1_operations_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HotAd) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HotAd) ProtoMessage() {}
+
+func (x *HotAd) ProtoReflect() protoreflect.Message {
+	mi := &file_clickledger_v1_operations_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HotAd.ProtoReflect.Descriptor instead.
+func (*HotAd) Descriptor() ([]byte, []int) {
+	return file_clickledger_v1_operations_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *HotAd) GetAdId() int64 {
+	if x != nil {
+		return x.AdId
+	}
+	return 0
+}
+
+func (x *HotAd) GetAdvertiserId() int64 {
+	if x != nil {
+		return x.AdvertiserId
+	}
+	return 0
+}
+
+func (x *HotAd) GetFanOut() uint32 {
+	if x != nil {
+		return x.FanOut
+	}
+	return 0
+}
+
 type GetStatusResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Every click before it has been stored. Absent while it cannot be told.
@@ -192,13 +253,14 @@ type GetStatusResponse struct {
 	JournalDepth      int64                  `protobuf:"varint,7,opt,name=journal_depth,json=journalDepth,proto3" json:"journal_depth,omitempty"` // records; 0 until there is a journal
 	DegradedModes     []*DegradedMode        `protobuf:"bytes,8,rep,name=degraded_modes,json=degradedModes,proto3" json:"degraded_modes,omitempty"`
 	Namespace         string                 `protobuf:"bytes,9,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	HotAds            []*HotAd               `protobuf:"bytes,11,rep,name=hot_ads,json=hotAds,proto3" json:"hot_ads,omitempty"`
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
 }
 
 func (x *GetStatusResponse) Reset() {
 	*x = GetStatusResponse{}
-	mi := &file_clickledger_v1_operations_proto_msgTypes[3]
+	mi := &file_clickledger_v1_operations_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -210,7 +272,7 @@ func (x *GetStatusResponse) String() string {
 func (*GetStatusResponse) ProtoMessage() {}
 
 func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_clickledger_v1_operations_proto_msgTypes[3]
+	mi := &file_clickledger_v1_operations_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -223,7 +285,7 @@ func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusResponse.ProtoReflect.Descriptor instead.
 func (*GetStatusResponse) Descriptor() ([]byte, []int) {
-	return file_clickledger_v1_operations_proto_rawDescGZIP(), []int{3}
+	return file_clickledger_v1_operations_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *GetStatusResponse) GetWatermark() *timestamppb.Timestamp {
@@ -289,6 +351,13 @@ func (x *GetStatusResponse) GetNamespace() string {
 	return ""
 }
 
+func (x *GetStatusResponse) GetHotAds() []*HotAd {
+	if x != nil {
+		return x.HotAds
+	}
+	return nil
+}
+
 var File_clickledger_v1_operations_proto protoreflect.FileDescriptor
 
 const file_clickledger_v1_operations_proto_rawDesc = "" +
@@ -303,7 +372,11 @@ const file_clickledger_v1_operations_proto_rawDesc = "" +
 	"\x03lag\x18\x04 \x01(\x03R\x03lag\"<\n" +
 	"\fDegradedMode\x12\x12\n" +
 	"\x04part\x18\x01 \x01(\tR\x04part\x12\x18\n" +
-	"\amessage\x18\x02 \x01(\tR\amessage\"\xf0\x03\n" +
+	"\amessage\x18\x02 \x01(\tR\amessage\"Z\n" +
+	"\x05HotAd\x12\x13\n" +
+	"\x05ad_id\x18\x01 \x01(\x03R\x04adId\x12#\n" +
+	"\radvertiser_id\x18\x02 \x01(\x03R\fadvertiserId\x12\x17\n" +
+	"\afan_out\x18\x03 \x01(\rR\x06fanOut\"\xa0\x04\n" +
 	"\x11GetStatusResponse\x128\n" +
 	"\twatermark\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\twatermark\x12A\n" +
 	"\x0esealed_through\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\rsealedThrough\x12I\n" +
@@ -316,7 +389,8 @@ const file_clickledger_v1_operations_proto_rawDesc = "" +
 	"partitions\x12#\n" +
 	"\rjournal_depth\x18\a \x01(\x03R\fjournalDepth\x12C\n" +
 	"\x0edegraded_modes\x18\b \x03(\v2\x1c.clickledger.v1.DegradedModeR\rdegradedModes\x12\x1c\n" +
-	"\tnamespace\x18\t \x01(\tR\tnamespace2e\n" +
+	"\tnamespace\x18\t \x01(\tR\tnamespace\x12.\n" +
+	"\ahot_ads\x18\v \x03(\v2\x15.clickledger.v1.HotAdR\x06hotAds2e\n" +
 	"\x11OperationsService\x12P\n" +
 	"\tGetStatus\x12 .clickledger.v1.GetStatusRequest\x1a!.clickledger.v1.GetStatusResponseB4Z2clickledger/proto/gen/clickledger/v1;clickledgerv1b\x06proto3"
 
@@ -332,29 +406,31 @@ func file_clickledger_v1_operations_proto_rawDescGZIP() []byte {
 	return file_clickledger_v1_operations_proto_rawDescData
 }
 
-var file_clickledger_v1_operations_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_clickledger_v1_operations_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
 var file_clickledger_v1_operations_proto_goTypes = []any{
 	(*GetStatusRequest)(nil),      // 0: clickledger.v1.GetStatusRequest
 	(*PartitionStatus)(nil),       // 1: clickledger.v1.PartitionStatus
 	(*DegradedMode)(nil),          // 2: clickledger.v1.DegradedMode
-	(*GetStatusResponse)(nil),     // 3: clickledger.v1.GetStatusResponse
-	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 5: google.protobuf.Duration
+	(*HotAd)(nil),                 // 3: clickledger.v1.HotAd
+	(*GetStatusResponse)(nil),     // 4: clickledger.v1.GetStatusResponse
+	(*timestamppb.Timestamp)(nil), // 5: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 6: google.protobuf.Duration
 }
 var file_clickledger_v1_operations_proto_depIdxs = []int32{
-	4, // 0: clickledger.v1.GetStatusResponse.watermark:type_name -> google.protobuf.Timestamp
-	4, // 1: clickledger.v1.GetStatusResponse.sealed_through:type_name -> google.protobuf.Timestamp
-	4, // 2: clickledger.v1.GetStatusResponse.reconciled_through:type_name -> google.protobuf.Timestamp
-	5, // 3: clickledger.v1.GetStatusResponse.seal_delay:type_name -> google.protobuf.Duration
+	5, // 0: clickledger.v1.GetStatusResponse.watermark:type_name -> google.protobuf.Timestamp
+	5, // 1: clickledger.v1.GetStatusResponse.sealed_through:type_name -> google.protobuf.Timestamp
+	5, // 2: clickledger.v1.GetStatusResponse.reconciled_through:type_name -> google.protobuf.Timestamp
+	6, // 3: clickledger.v1.GetStatusResponse.seal_delay:type_name -> google.protobuf.Duration
 	1, // 4: clickledger.v1.GetStatusResponse.partitions:type_name -> clickledger.v1.PartitionStatus
 	2, // 5: clickledger.v1.GetStatusResponse.degraded_modes:type_name -> clickledger.v1.DegradedMode
-	0, // 6: clickledger.v1.OperationsService.GetStatus:input_type -> clickledger.v1.GetStatusRequest
-	3, // 7: clickledger.v1.OperationsService.GetStatus:output_type -> clickledger.v1.GetStatusResponse
-	7, // [7:8] is the sub-list for method output_type
-	6, // [6:7] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	3, // 6: clickledger.v1.GetStatusResponse.hot_ads:type_name -> clickledger.v1.HotAd
+	0, // 7: clickledger.v1.OperationsService.GetStatus:input_type -> clickledger.v1.GetStatusRequest
+	4, // 8: clickledger.v1.OperationsService.GetStatus:output_type -> clickledger.v1.GetStatusResponse
+	8, // [8:9] is the sub-list for method output_type
+	7, // [7:8] is the sub-list for method input_type
+	7, // [7:7] is the sub-list for extension type_name
+	7, // [7:7] is the sub-list for extension extendee
+	0, // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_clickledger_v1_operations_proto_init() }
@@ -368,7 +444,7 @@ func file_clickledger_v1_operations_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_clickledger_v1_operations_proto_rawDesc), len(file_clickledger_v1_operations_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   5,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
