@@ -19,6 +19,12 @@ import (
 // fakeKafka is an in-process broker; realKafka the local stack's.
 func fakeKafka(t *testing.T) config.Config {
 	t.Helper()
+	c, _ := fakeCluster(t)
+	return c
+}
+
+func fakeCluster(t *testing.T) (config.Config, *kfake.Cluster) {
+	t.Helper()
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1))
 	if err != nil {
 		t.Fatal(err)
@@ -26,7 +32,7 @@ func fakeKafka(t *testing.T) config.Config {
 	t.Cleanup(cluster.Close)
 	return config.Config{
 		Namespace: "test_admin", KafkaBrokers: cluster.ListenAddrs(), KafkaReplicas: 1, Partitions: 3,
-	}
+	}, cluster
 }
 
 func realKafka(t *testing.T) config.Config {

@@ -111,6 +111,11 @@ func (c *Consumer) Gather(ctx context.Context, until time.Time) ([]click.Placed,
 func (c *Consumer) poll(ctx context.Context) error {
 	before := len(c.held)
 	for len(c.held) == before {
+		if before == 0 {
+			// A poll that brought nothing but faults blocks rebalances too: an idle
+			// stream would hold up the group until the rebalance times out.
+			c.client.AllowRebalance()
+		}
 		fetches := c.client.PollRecords(ctx, batchRecordsMax-before)
 		c.held = append(c.held, fetches.Records()...)
 		if err := ctx.Err(); err != nil {

@@ -2,13 +2,18 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"strconv"
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"clickledger/internal/click"
 	"clickledger/internal/config"
@@ -269,3 +274,91 @@ func TestDeadLetterOfTheLargestRecordIsCut(t *testing.T) {
 		}
 	})
 }
+
+// The loss is met by a member that waits for records, on a stream that stays
+// idle: the group must be able to share its partitions all the same.
+func TestLostRecordsOnAnIdleStreamDoNotHoldUpTheGroup(t *testing.T) {
+	c, cluster := fakeCluster(t)
+	admin := setUp(t, c)
+	said := &sayings{said: make(chan string, 100)}
+	first, err := NewConsumer(c, slog.New(said))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(first.Leave)
+	appendRecord(t, c, 1)
+	gather(t, first, 1)
+	if err := first.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	first.Release()
+	loseTail(t, cluster, admin, first)
+
+	waiting, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		_, _, err := first.Gather(waiting, time.Now())
+		ended <- err
+	}()
+	defer func() {
+		stop()
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Errorf("waiting ended with %v", err)
+		}
+	}()
+	select {
+	case <-said.said:
+	case <-time.After(waitMax):
+		t.Fatal("the loss was not said")
+	}
+	second := newConsumer(t, c)
+	until(t, "the second is given a partition", func() bool { return len(progress(t, second)) > 0 })
+}
+
+// loseTail has the broker say once that a consumer of one record is beyond what
+// there is, as after the loss of a log's end.
+func loseTail(t *testing.T, cluster *kfake.Cluster, admin *Admin, consumer *Consumer) {
+	t.Helper()
+	const partition = 1
+	paused := map[string][]int32{admin.config.ClicksTopic(): {partition}}
+	consumer.client.PauseFetchPartitions(paused) // so that its next fetch names the partition
+	gone := kadm.Offsets{}
+	gone.Add(kadm.Offset{Topic: admin.config.ClicksTopic(), Partition: partition, At: 1})
+	if _, err := admin.admin.DeleteRecords(t.Context(), gone); err != nil {
+		t.Fatal(err)
+	}
+	cluster.ControlKey(int16(kmsg.Fetch), func(request kmsg.Request) (kmsg.Response, error, bool) {
+		fetch := request.(*kmsg.FetchRequest)
+		for _, topic := range fetch.Topics {
+			for _, p := range topic.Partitions {
+				if p.Partition == partition {
+					return outOfRange(fetch, topic, partition), nil, true
+				}
+			}
+		}
+		cluster.KeepControl()
+		return nil, nil, false
+	})
+	consumer.client.ResumeFetchPartitions(paused)
+}
+
+func outOfRange(request *kmsg.FetchRequest, topic kmsg.FetchRequestTopic, partition int32) kmsg.Response {
+	answer := kmsg.NewFetchResponseTopicPartition()
+	answer.Partition, answer.ErrorCode = partition, kerr.OffsetOutOfRange.Code
+	of := kmsg.NewFetchResponseTopic()
+	of.Topic, of.TopicID, of.Partitions = topic.Topic, topic.TopicID, []kmsg.FetchResponseTopicPartition{answer}
+	response := request.ResponseKind().(*kmsg.FetchResponse)
+	response.SessionID, response.Topics = request.SessionID, []kmsg.FetchResponseTopic{of}
+	return response
+}
+
+// sayings is a log that hands over what is said.
+type sayings struct{ said chan string }
+
+func (s *sayings) Enabled(context.Context, slog.Level) bool { return true }
+func (s *sayings) Handle(_ context.Context, r slog.Record) error {
+	s.said <- r.Message
+	return nil
+}
+func (s *sayings) WithAttrs([]slog.Attr) slog.Handler { return s }
+func (s *sayings) WithGroup(string) slog.Handler      { return s }
