@@ -94,11 +94,20 @@ func insertError(err error) error {
 	if !errors.As(err, &exception) {
 		return fmt.Errorf("insert clicks: %w: %w", click.ErrUnavailable, err)
 	}
+	if refusesData(exception) {
+		return fmt.Errorf("insert clicks: %w: %w", click.ErrRejected, err)
+	}
+	return fmt.Errorf("insert clicks: %w", err)
+}
+
+// refusesData reports whether an exception can only mean that a value is not
+// acceptable.
+func refusesData(exception *ch.Exception) bool {
 	switch exception.Code {
 	case codeTypeMismatch, codeArgumentOutOfBound, codeCannotConvertType, codeValueOutOfRange,
 		codeNullInOrdinaryColumn, codeDecimalOverflow, codeViolatedConstraint:
-		return fmt.Errorf("insert clicks: %w: %w", click.ErrRejected, err)
+		return true
 	default:
-		return fmt.Errorf("insert clicks: %w", err)
+		return false
 	}
 }

@@ -1,0 +1,148 @@
+package clickhouse
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	ch "github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/google/uuid"
+
+	"clickledger/internal/click"
+)
+
+const insertFiltered = `INSERT INTO clicks_filtered (minute, advertiser_id, ad_id, reason, id, count, is_arrival)`
+
+// filteredQuerySeconds is less than other reports may take: a report is better
+// without it than late.
+const filteredQuerySeconds = 5
+
+// InsertFiltered stores what was not counted and returns when it is durable.
+// Storing the same again changes no figure.
+//
+// The error wraps click.ErrRejected if the server refused the data itself, and
+// click.ErrUnavailable if the server is away or has too much to do.
+func (s *Store) InsertFiltered(ctx context.Context, entries []click.Filtered) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	ctx = ch.Context(ctx, ch.WithSettings(ch.Settings{"max_partitions_per_insert_block": 0}))
+	batch, err := s.conn.PrepareBatch(ctx, insertFiltered)
+	if err != nil {
+		return filteredError(err)
+	}
+	defer func() { _ = batch.Close() }()
+	for i, values := range filteredColumns(entries) {
+		if err := batch.Column(i).Append(values); err != nil {
+			return filteredError(err)
+		}
+	}
+	if err := batch.Send(); err != nil {
+		return filteredError(err)
+	}
+	return nil
+}
+
+func filteredColumns(entries []click.Filtered) []any {
+	n := len(entries)
+	minutes, reasons, ids := make([]time.Time, n), make([]string, n), make([]uuid.UUID, n)
+	advertisers, ads := make([]int64, n), make([]int64, n)
+	counts, arrivals := make([]uint64, n), make([]uint8, n)
+	for i := range entries {
+		e := &entries[i]
+		minutes[i], reasons[i], ids[i] = e.Window.Start(), reasonText(e.Reason), uuid.UUID(e.ID)
+		advertisers[i], ads[i], counts[i] = e.AdvertiserID, e.AdID, e.Count
+		if e.Arrival {
+			arrivals[i] = 1
+		}
+	}
+	return []any{minutes, advertisers, ads, reasons, ids, counts, arrivals}
+}
+
+// reasonText is how a reason is stored.
+func reasonText(v click.Verdict) string { return strings.ToLower(string(v)) }
+
+// filteredError is stricter than insertError about what is an outage: a table
+// that is missing, say, is none, because the clicks must not wait for it.
+func filteredError(err error) error {
+	var exception *ch.Exception
+	if !errors.As(err, &exception) {
+		return fmt.Errorf("insert filtered clicks: %w: %w", click.ErrUnavailable, err)
+	}
+	switch {
+	case refusesData(exception):
+		return fmt.Errorf("insert filtered clicks: %w: %w", click.ErrRejected, err)
+	case exception.Code == codeUnknownTable || exception.Code == codeUnknownDatabase:
+		return fmt.Errorf("insert filtered clicks: %w", err)
+	default:
+		return readError("insert filtered clicks", err)
+	}
+}
+
+// FilteredFigure is the clicks of one point that were not counted, in the order
+// of click.Reasons. AdID is 0 for a sum.
+type FilteredFigure struct {
+	AdID     int64
+	Start    time.Time
+	ByReason []uint64
+}
+
+// FilteredFigures are the points with clicks that were not counted. The error
+// wraps context.DeadlineExceeded when it would take too long.
+func (s *Store) FilteredFigures(ctx context.Context, q ReportQuery) ([]FilteredFigure, error) {
+	ctx = ch.Context(ctx, ch.WithSettings(ch.Settings{
+		"max_execution_time": filteredQuerySeconds,
+		"max_query_size":     reportQueryBytesMax,
+	}))
+	query, args := filteredFiguresSQL(q)
+	rows, err := s.conn.Query(ctx, query, args...)
+	if err != nil {
+		return nil, readError("read filtered clicks", err)
+	}
+	defer func() { _ = rows.Close() }()
+	var figures []FilteredFigure
+	for rows.Next() {
+		f := FilteredFigure{ByReason: make([]uint64, len(click.Reasons()))}
+		var start int64
+		into := []any{&f.AdID, &start}
+		for i := range f.ByReason {
+			into = append(into, &f.ByReason[i])
+		}
+		if err := rows.Scan(into...); err != nil {
+			return nil, fmt.Errorf("read filtered clicks: %w", err)
+		}
+		f.Start = time.Unix(start, 0).UTC()
+		figures = append(figures, f)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, readError("read filtered clicks", err)
+	}
+	return figures, nil
+}
+
+// filteredFiguresSQL leaves out the copies: rows whose arrival id is that of a
+// counted click of the same minute. Only minutes and ads with a row that could
+// be one are looked up in the clicks, so that most reports read none of them.
+// GLOBAL: each shard is sent the answer instead of asking all the others.
+func filteredFiguresSQL(q ReportQuery) (string, []any) {
+	where, whereArgs := q.where(false)
+	sums := make([]string, 0, len(click.Reasons()))
+	for _, reason := range click.Reasons() {
+		sums = append(sums, fmt.Sprintf("sumIf(count, reason = '%s')", reasonText(reason)))
+	}
+	query := fmt.Sprintf(`SELECT %s AS series, toInt64(%s) AS start, %s
+FROM clicks_filtered FINAL
+WHERE %s AND NOT (is_arrival = 1 AND (minute, ad_id, id) GLOBAL IN
+(
+    SELECT minute, ad_id, arrival_id FROM clicks FINAL
+    WHERE %s AND (minute, ad_id, arrival_id) GLOBAL IN
+        (SELECT minute, ad_id, id FROM clicks_filtered WHERE %s AND is_arrival = 1)
+))
+GROUP BY series, start
+ORDER BY series, start
+LIMIT %d`, q.series(), q.start(), strings.Join(sums, ", "), where, where, where, q.RowsMax)
+	args := append([]any{}, whereArgs...)
+	return query, append(append(args, whereArgs...), whereArgs...)
+}
