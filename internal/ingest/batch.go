@@ -26,6 +26,9 @@ func (i *Ingester) handle(ctx context.Context, stream Stream, clicks []click.Pla
 	if err := i.mark(ctx, stored); err != nil {
 		return err
 	}
+	if err := i.noteDropped(ctx, clicks, fresh); err != nil {
+		return err
+	}
 	if err := i.commit(ctx, stream); err != nil {
 		return err
 	}

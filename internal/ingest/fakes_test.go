@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"testing"
@@ -107,9 +108,12 @@ type rowKey struct {
 type shelf struct {
 	mu       sync.Mutex
 	rows     map[rowKey]click.Placed
+	filtered map[click.Filtered]bool
 	refuses  map[click.ImpressionID]bool
 	inserts  int
 	failures int // how many inserts fail first, as if the server was away
+	// filteredFaults are what the next inserts of filtered clicks end with.
+	filteredFaults []error
 }
 
 func (s *shelf) InsertClicks(_ context.Context, clicks []click.Placed) error {
@@ -141,6 +145,41 @@ func (s *shelf) StoredAmong(_ context.Context, clicks []click.Placed, _ time.Dur
 		}
 	}
 	return stored, nil
+}
+
+// InsertFiltered keeps equal entries once, as ReplacingMergeTree does.
+func (s *shelf) InsertFiltered(_ context.Context, entries []click.Filtered) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.filteredFaults) > 0 {
+		err := s.filteredFaults[0]
+		s.filteredFaults = s.filteredFaults[1:]
+		if err != nil {
+			return err
+		}
+	}
+	for _, entry := range entries {
+		s.filtered[entry] = true
+	}
+	return nil
+}
+
+// notCounted is what a report says was filtered: without the copies of counted
+// clicks.
+func (s *shelf) notCounted() map[click.Filtered]bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	counted := map[click.ArrivalID]click.Window{}
+	for key, c := range s.rows {
+		counted[c.Arrival] = key.minute
+	}
+	out := map[click.Filtered]bool{}
+	for entry := range s.filtered {
+		if minute, ok := counted[entry.ID]; !ok || !entry.Arrival || minute != entry.Window {
+			out[entry] = true
+		}
+	}
+	return out
 }
 
 func (s *shelf) CheckClicks(context.Context) error { return nil }
@@ -206,17 +245,22 @@ func newWorld() *world {
 		topic: &topic{
 			clicks: map[int32][]click.Placed{}, bad: map[click.Position]string{}, committed: map[int32]int64{}, perBatch: 4,
 		},
-		shelf:  &shelf{rows: map[rowKey]click.Placed{}, refuses: map[click.ImpressionID]bool{}},
+		shelf:  &shelf{rows: map[rowKey]click.Placed{}, filtered: map[click.Filtered]bool{}, refuses: map[click.ImpressionID]bool{}},
 		memory: &memory{complete: true, seen: map[click.ImpressionID]bool{}},
 	}
 }
 
 // click appends a click of an impression to a partition of the stream.
 func (w *world) click(partition int32, impression click.ImpressionID, at time.Time) click.Placed {
-	placed := click.Placed{
-		Click:    click.Click{AdID: 1, AdvertiserID: 1, Impression: impression, ClickedAt: at},
-		Position: click.Position{Partition: partition, Offset: int64(len(w.clicks[partition]))},
-	}
+	return w.deliver(partition, click.Click{
+		AdID: 1, AdvertiserID: 1, Impression: impression, ClickedAt: at,
+		Arrival: click.NewArrivalID(uint64(partition)+1, uint64(len(w.clicks[partition]))),
+	})
+}
+
+// deliver appends a click as it is: once more, it is a copy.
+func (w *world) deliver(partition int32, c click.Click) click.Placed {
+	placed := click.Placed{Click: c, Position: click.Position{Partition: partition, Offset: int64(len(w.clicks[partition]))}}
 	w.clicks[partition] = append(w.clicks[partition], placed)
 	return placed
 }
@@ -283,6 +327,32 @@ func (w *world) check(t *testing.T) {
 		if got := w.rows[key]; got != c {
 			t.Errorf("stored %+v, want %+v", got, c)
 		}
+	}
+	w.checkFiltered(t, want)
+}
+
+// checkFiltered: every click of the stream that is neither counted nor a copy of
+// a counted one is told as a duplicate, once.
+func (w *world) checkFiltered(t *testing.T, counted map[rowKey]click.Placed) {
+	t.Helper()
+	copies := map[click.ArrivalID]bool{}
+	for _, c := range counted {
+		copies[c.Arrival] = true
+	}
+	want := map[click.Filtered]bool{}
+	for _, clicks := range w.clicks {
+		for _, c := range clicks {
+			if _, bad := w.bad[c.Position]; bad || copies[c.Arrival] || w.refuses[c.Impression] {
+				continue
+			}
+			want[click.Filtered{
+				Window: click.WindowOf(c.ClickedAt), AdvertiserID: c.AdvertiserID, AdID: c.AdID,
+				Reason: click.Duplicate, Count: 1, ID: c.Arrival, Arrival: true,
+			}] = true
+		}
+	}
+	if got := w.notCounted(); !maps.Equal(got, want) {
+		t.Errorf("%d clicks are told as not counted, want %d", len(got), len(want))
 	}
 }
 

@@ -66,6 +66,7 @@ type store interface {
 	InsertClicks(ctx context.Context, clicks []click.Placed) error
 	StoredAmong(ctx context.Context, clicks []click.Placed, validity time.Duration) ([]bool, error)
 	CheckClicks(ctx context.Context) error
+	filteredStore
 }
 
 type seenIndex interface {
@@ -96,6 +97,8 @@ type Ingester struct {
 	Parts
 	metrics  *metrics
 	progress progress
+	// droppedFails: what was dropped last could not be stored.
+	droppedFails bool
 }
 
 // New checks that nothing is missing.

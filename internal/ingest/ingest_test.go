@@ -72,6 +72,10 @@ func (s crashingStore) InsertClicks(ctx context.Context, clicks []click.Placed) 
 	return s.around("insert", func() error { return s.store.InsertClicks(ctx, clicks) })
 }
 
+func (s crashingStore) InsertFiltered(ctx context.Context, entries []click.Filtered) error {
+	return s.around("note dropped", func() error { return s.store.InsertFiltered(ctx, entries) })
+}
+
 type crashingSeen struct {
 	seenIndex
 	*crash
@@ -95,7 +99,7 @@ func crashing(p Parts, c crash) Parts {
 }
 
 func TestCrashBetweenAnyTwoStepsChangesNoCount(t *testing.T) {
-	for _, step := range []string{"insert", "bury", "mark", "commit"} {
+	for _, step := range []string{"insert", "bury", "mark", "note dropped", "commit"} {
 		for _, after := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s/after=%v", step, after), func(t *testing.T) {
 				w := busy(t)
@@ -184,8 +188,10 @@ func TestCulpritsAreFoundAndTheRestIsStored(t *testing.T) {
 
 func TestOutagesAreWaitedOut(t *testing.T) {
 	for name, begin := range map[string]func(*world){
-		"store away": func(w *world) { w.failures = 3 },
-		"index full": func(w *world) { w.full = 3 },
+		"store away":         func(w *world) { w.failures = 3 },
+		"index full":         func(w *world) { w.full = 3 },
+		"away before a note": func(w *world) { w.filteredFaults = []error{click.ErrUnavailable, click.ErrUnavailable} },
+		"a passing fault":    func(w *world) { w.filteredFaults = []error{errors.New("TOO_MANY_PARTS")} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := busy(t)
