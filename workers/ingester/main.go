@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync"
 
 	"go.temporal.io/sdk/client"
 	temporallog "go.temporal.io/sdk/log"
@@ -13,6 +14,7 @@ import (
 	"clickledger/internal/clickhouse"
 	"clickledger/internal/config"
 	"clickledger/internal/ingest"
+	"clickledger/internal/kafka"
 	"clickledger/internal/process"
 	"clickledger/internal/valkey"
 	"clickledger/workflows"
@@ -57,6 +59,13 @@ func run(ctx context.Context, c config.Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	filtered, err := ingest.NewFiltered(ingest.FilteredParts{
+		Log: log, Registry: ops.Registry, Store: store,
+		Join: func() (ingest.FilteredStream, error) { return kafka.NewFilteredConsumer(c, log) },
+	})
+	if err != nil {
+		return err
+	}
 	registerMemory(ops.Registry, seen)
 	ops.AddCheck("progress", ingester.Ready)
 	go ops.Serve(log)
@@ -68,5 +77,10 @@ func run(ctx context.Context, c config.Config, log *slog.Logger) error {
 		return err
 	}
 	context.AfterFunc(ctx, ops.NotReady)
+	ctx, cancel := context.WithCancel(ctx)
+	var beside sync.WaitGroup
+	beside.Go(func() { filtered.Run(ctx) })
+	defer beside.Wait()
+	defer cancel()
 	return ingester.Run(ctx)
 }
