@@ -35,11 +35,17 @@ type figures interface {
 	VerifyWindow(ctx context.Context, snapshot click.Snapshot) (click.Tally, error)
 }
 
+// gateways tell what their journals hold.
+type gateways interface {
+	List(ctx context.Context) ([]click.GatewayState, error)
+}
+
 // Flush is the activities that make a window final.
 type Flush struct {
 	Stream   stream
 	Ledger   ledger
 	Figures  figures
+	Gateways gateways
 	Lateness time.Duration    // allowed, after a window's end
 	Now      func() time.Time // the wall clock
 }

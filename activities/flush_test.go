@@ -31,7 +31,16 @@ type servers struct {
 	start      time.Time
 	sealed     map[click.Window]click.Seal
 	dirty      []click.Due
+	gateways   journals
 }
+
+// journals are what gateways told, or nobody can be asked.
+type journals struct {
+	states []click.GatewayState
+	err    error
+}
+
+func (j *journals) List(context.Context) ([]click.GatewayState, error) { return j.states, j.err }
 
 func (s *servers) Progress(_ context.Context, notBefore time.Time) (string, []click.PartitionProgress, error) {
 	s.asked++
@@ -92,7 +101,7 @@ func newFlush(s *servers) (*Flush, time.Time) {
 	if s.topic == "" {
 		s.topic = "topic"
 	}
-	return &Flush{Stream: s, Ledger: s, Lateness: lateness, Now: func() time.Time { return now }}, now
+	return &Flush{Stream: s, Ledger: s, Gateways: &s.gateways, Lateness: lateness, Now: func() time.Time { return now }}, now
 }
 
 func environment(t *testing.T, f *Flush) *testsuite.TestActivityEnvironment {
@@ -150,6 +159,23 @@ func TestPlanStopsAtTheFirstWindowThatWaitsForTheIngester(t *testing.T) {
 		if err != nil || len(result.Due) != due || result.Waiting != 6-due {
 			t.Errorf("stored till %d minutes ago: %d due, %d waiting, %v", stored, len(result.Due), result.Waiting, err)
 		}
+	}
+}
+
+func TestPlanWaitsForJournalsButNotForEver(t *testing.T) {
+	s := &servers{sealed: map[click.Window]click.Seal{}}
+	f, now := newFlush(s)
+	s.start = now.Add(-15 * time.Minute) // 21:15
+	s.gateways.states = []click.GatewayState{{JournalID: "a", Depth: 1, Oldest: click.WindowOf(now.Add(-13 * time.Minute)), At: now}}
+	result, err := plan(t, f)
+	// 21:17 to 21:19 have been waited for long enough, 21:20 and what follows not yet.
+	want := []string{"21:15 first", "21:16 first", "21:17 first", "21:18 first", "21:19 first"}
+	if err != nil || !slices.Equal(names(result.Due), want) || result.Held != 10 || result.Waiting != 10 {
+		t.Errorf("plan is %v %+v, %v; want %v", names(result.Due), result, err, want)
+	}
+	s.gateways.err = click.ErrUnavailable
+	if result, err = plan(t, f); err != nil || len(result.Due) != 15 {
+		t.Errorf("with nobody to ask %d are due, %v", len(result.Due), err)
 	}
 }
 

@@ -3,6 +3,7 @@ package activities
 import (
 	"context"
 	"sort"
+	"time"
 
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
@@ -22,6 +23,8 @@ type PlanResult struct {
 	More bool
 	// Waiting is how many closed windows wait for the ingester.
 	Waiting int
+	// Held is how many of those wait only for the journals of gateways.
+	Held int
 	// TooOld is how many unsealed windows are older than the raw clicks kept and
 	// wait for a rebuild from the lake.
 	TooOld int
@@ -57,6 +60,8 @@ func (f *Flush) PlanFlushes(ctx context.Context, in PlanInput) (PlanResult, erro
 	if err != nil {
 		return PlanResult{}, err
 	}
+	free := f.notHeld(ctx, unsealed[:sealable], now)
+	plan.Held, sealable = sealable-free, free
 	plan.Waiting = len(unsealed) - sealable
 	for _, w := range unsealed[:sealable] {
 		plan.Due = append(plan.Due, click.Due{Window: w, Reason: click.FirstFlush})
@@ -72,6 +77,26 @@ func (f *Flush) PlanFlushes(ctx context.Context, in PlanInput) (PlanResult, erro
 		plan.Due, plan.More = plan.Due[:in.Limit], true
 	}
 	return plan, nil
+}
+
+// notHeld is how many of the windows, from the first on, no journal may hold
+// clicks of. Who cannot be asked holds nothing back: what is drained later is
+// late, and restated.
+func (f *Flush) notHeld(ctx context.Context, windows []click.Window, now time.Time) int {
+	if len(windows) == 0 {
+		return 0
+	}
+	gateways, err := f.Gateways.List(ctx)
+	if err != nil {
+		activity.GetLogger(ctx).Warn("journals are not waited for", "error", err)
+		return len(windows)
+	}
+	for i, w := range windows {
+		if click.HeldBack(w, w.ClosedAt(f.Lateness), gateways, now) {
+			return i
+		}
+	}
+	return len(windows)
 }
 
 // sealable is how many of the windows, from the first on, are sealable. What is

@@ -9,11 +9,13 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"sync"
 	"time"
 
 	"clickledger/gateway/server"
 	"clickledger/internal/clickhouse"
 	"clickledger/internal/config"
+	"clickledger/internal/journal"
 	"clickledger/internal/kafka"
 	"clickledger/internal/process"
 	"clickledger/internal/valkey"
@@ -36,6 +38,17 @@ func run(ctx context.Context, c config.Config, log *slog.Logger) error {
 	}
 	go ops.Serve(log)
 	defer ops.Stop()
+
+	// First: what it may hold from before is this gateway's to bring home.
+	kept, err := journal.Open(c.JournalPath, c.JournalBytesMax)
+	if err != nil {
+		return err
+	}
+	defer closeJournal(kept, log)
+	watchJournal(ops.Registry, kept)
+	if held := kept.Held(); held.Depth > 0 {
+		log.Info("the journal holds clicks from before", "clicks", held.Depth, "oldest", held.Oldest.String())
+	}
 
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", c.GatewayListen)
 	if err != nil {
@@ -70,25 +83,45 @@ func run(ctx context.Context, c config.Config, log *slog.Logger) error {
 	}
 	// After the server, before the clients: the last clicks get their acks.
 	defer flush(context.WithoutCancel(ctx), producer, log)
+	gateways, err := valkey.OpenGateways(c)
+	if err != nil {
+		return err
+	}
+	defer gateways.Close()
+	breaker := server.NewBreaker(log, ops.Registry)
 
 	srv, err := server.New(server.Parts{
-		Config: c, Log: log, Registry: ops.Registry, Ads: ads, Producer: producer,
-		Store: store{Store: db, seal: new(recentSeal)}, Stream: stream{admin}, Cache: cache, Readyz: ops.Readyz,
+		Config: c, Log: log, Registry: ops.Registry, Ads: ads, Producer: producer, Journal: kept, Breaker: breaker,
+		Store: store{Store: db, seal: new(recentSeal)}, Stream: stream{admin}, Gateways: gateways, Cache: cache, Readyz: ops.Readyz,
 	})
 	if err != nil {
 		return err
 	}
 	topic := &topicCheck{producer: producer, log: log}
-	ops.AddCheck("kafka", topic.ready)
+	ops.AddCheck("journal", kept.Check)
 	ops.AddCheck("clock", srv.Recorder.CheckClock)
 
+	// They outlive the server, so that the last clicks are drained and told of.
+	behindCtx, endBehind := context.WithCancel(context.WithoutCancel(ctx))
+	var behind sync.WaitGroup
+	beat := &heartbeat{journal: kept, tell: gateways.Tell, log: log}
+	behind.Go(func() { beat.run(behindCtx) })
+	drain := &server.Drain{Log: log, Journal: kept, Producer: producer, Breaker: breaker, InTime: c.ProduceTimeout}
 	failed := make(chan error, 2)
-	go func() { failed <- srv.Serve(listener) }()
-	go func() {
+	behind.Go(func() {
 		if err := topic.wait(ctx); err != nil {
 			failed <- err
+			return
 		}
+		drain.Run(behindCtx)
+	})
+	defer func() {
+		endBehind()
+		behind.Wait()
+		beat.beat(context.WithoutCancel(ctx))
 	}()
+
+	go func() { failed <- srv.Serve(listener) }()
 	log.Info("clicks and API", "addr", listener.Addr().String())
 
 	select {
@@ -99,6 +132,15 @@ func run(ctx context.Context, c config.Config, log *slog.Logger) error {
 	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
 	return errors.Join(err, srv.Shutdown(stopCtx))
+}
+
+func closeJournal(j *journal.Journal, log *slog.Logger) {
+	if held := j.Held(); held.Depth > 0 {
+		log.Warn("clicks stay in the journal: they are counted when a gateway runs with it again", "clicks", held.Depth)
+	}
+	if err := j.Close(); err != nil {
+		log.Error("stop", "error", err)
+	}
 }
 
 func flush(ctx context.Context, producer *kafka.Producer, log *slog.Logger) {

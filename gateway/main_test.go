@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -59,6 +60,7 @@ func startGateways(t *testing.T, n int) []*running {
 func startGateway(t *testing.T, c config.Config) *running {
 	t.Helper()
 	c.GatewayListen, c.GatewayOpsListen = freeAddr(t), freeAddr(t)
+	c.JournalPath = filepath.Join(t.TempDir(), "journal.db")
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- run(ctx, c, slog.New(slog.DiscardHandler)) }()
@@ -350,6 +352,7 @@ func TestStatusOfANewInstallationNamesWhatIsMissing(t *testing.T) {
 func TestMissingTopicStopsTheGatewayWithASentence(t *testing.T) {
 	c := stacktest.Config(t)
 	c.GatewayListen, c.GatewayOpsListen = freeAddr(t), freeAddr(t)
+	c.JournalPath = filepath.Join(t.TempDir(), "journal.db")
 	ctx, cancel := context.WithTimeout(t.Context(), readyDeadline)
 	defer cancel()
 	err := run(ctx, c, slog.New(slog.DiscardHandler))

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"sync/atomic"
 	"time"
 
 	"clickledger/internal/click"
@@ -15,15 +14,14 @@ const (
 	topicAskTimeout    = 5 * time.Second
 )
 
-// topicCheck is the gateway's readiness to produce: the topic is as the
-// configuration says, and a broker answers.
+// topicCheck finds out, before any click goes to Kafka, whether the topic is as
+// the configuration says: with another number of partitions, clicks of one
+// impression would go to two.
 type topicCheck struct {
 	producer interface {
 		CheckTopic(ctx context.Context) error
-		Ping(ctx context.Context) error
 	}
 	log *slog.Logger
-	ok  atomic.Bool
 }
 
 // wait checks the topic once Kafka answers. An error is one that waiting does
@@ -34,15 +32,14 @@ func (t *topicCheck) wait(ctx context.Context) error {
 	for told := false; ; {
 		err := t.check(ctx)
 		if err == nil {
-			t.ok.Store(true)
-			t.log.Info("ready: the clicks topic is as configured")
+			t.log.Info("the clicks topic is as configured")
 			return nil
 		}
 		if !errors.Is(err, click.ErrUnavailable) && ctx.Err() == nil {
 			return err
 		}
 		if !told {
-			t.log.Warn("waiting for kafka: clicks are answered 503 until it is there", "error", err)
+			t.log.Warn("waiting for kafka: clicks are kept in the journal until it is there", "error", err)
 			told = true
 		}
 		select {
@@ -61,15 +58,4 @@ func (t *topicCheck) check(ctx context.Context) error {
 		return errors.Join(click.ErrUnavailable, err)
 	}
 	return err
-}
-
-// ready answers in words for anybody.
-func (t *topicCheck) ready(ctx context.Context) error {
-	if !t.ok.Load() {
-		return errors.New("the clicks topic has not been checked yet: kafka does not answer")
-	}
-	if err := t.producer.Ping(ctx); err != nil {
-		return errors.New("kafka does not answer: clicks are answered 503")
-	}
-	return nil
 }

@@ -28,8 +28,10 @@ func programService(name, what, opsListen string, addrs ...string) service {
 	return service{
 		name: name, what: what, group: program, addrs: addrs,
 		command: func(at site) []string { return []string{at.bin(name)} },
-		// Some memory for less garbage collection: it costs the redirects their tail.
-		environment: func(site) []string { return []string{"GOGC=400"} },
+		environment: func(at site) []string {
+			// Some memory for less garbage collection: it costs the redirects their tail.
+			return []string{"GOGC=400", "CLICKLEDGER_JOURNAL_PATH=" + at.data("gateway", "journal.db")}
+		},
 		ready: func(ctx context.Context, at site) error {
 			return httpReady(ctx, "http://"+at.settings[opsListen]+"/readyz")
 		},

@@ -23,14 +23,14 @@ const (
 type clickHandler struct {
 	recorder *Recorder
 	metrics  *Metrics
-	outage   *outageLog
+	outages  outages
 
 	noStore, noReferrer []string
 }
 
-func newClickHandler(recorder *Recorder, metrics *Metrics, outage *outageLog) *clickHandler {
+func newClickHandler(recorder *Recorder, metrics *Metrics, o outages) *clickHandler {
 	return &clickHandler{
-		recorder: recorder, metrics: metrics, outage: outage,
+		recorder: recorder, metrics: metrics, outages: o,
 		noStore: []string{"no-store"}, noReferrer: []string{"no-referrer"},
 	}
 }
@@ -51,10 +51,8 @@ func (h *clickHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	done, err := h.recorder.record(r.Context(), token, isPrefetch(r))
-	if err != nil {
-		if errors.Is(err, click.ErrUnavailable) {
-			h.outage.failed(err)
-		}
+	h.outages.saw(done.verdict, err)
+	if err != nil && done.verdict != click.NotRecorded {
 		h.refuse(w, refusalOf(err))
 		return
 	}
@@ -63,9 +61,6 @@ func (h *clickHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		header[clickedAtHeader] = []string{done.clickedAt.Format(clickedAtLayout)}
 	}
 	w.WriteHeader(http.StatusFound)
-	if done.verdict == click.Accepted {
-		h.outage.ended()
-	}
 	h.metrics.clicked(done.verdict, time.Since(began))
 }
 
@@ -87,7 +82,7 @@ func refusalOf(err error) refusal {
 	case errors.Is(err, click.ErrNotFound):
 		return refusal{http.StatusNotFound, "unknown_ad", "There is no such ad."}
 	case errors.Is(err, click.ErrUnavailable):
-		return refusal{http.StatusServiceUnavailable, "unavailable", "The click could not be recorded just now. Please try again in a moment."}
+		return refusal{http.StatusServiceUnavailable, "unavailable", "The click could not be answered just now. Please try again in a moment."}
 	default:
 		return refusal{http.StatusInternalServerError, "internal", "The click could not be recorded."}
 	}

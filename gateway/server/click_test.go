@@ -3,16 +3,20 @@ package server
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"clickledger/internal/click"
+	v1 "clickledger/proto/gen/clickledger/v1"
 )
 
 // token signs an impression of an ad, issued age ago.
@@ -168,27 +172,82 @@ func TestTokenIsFoundAmongOtherParametersAndUnescaped(t *testing.T) {
 	}
 }
 
-func TestKafkaAwayIs503AndNothingIsAcknowledged(t *testing.T) {
+func TestKafkaAwayGoesToTheJournalAndIsAcknowledged(t *testing.T) {
 	g := newGateway(t)
 	g.addAd(testAd(5))
 	g.stream.set(func(s *memoryStream) { s.away = true })
 	token := g.token(t, 5, 0)
+	first := g.request(t, "GET", "/click?t="+token, nil)
+	told := first.header.Get(clickedAtHeader)
+	held := g.journal.held()
+	if first.status != http.StatusFound || len(held) != 1 || told != held[0].ClickedAt.Format(clickedAtLayout) {
+		t.Fatalf("%d, told %q, journal %+v", first.status, told, held)
+	}
+	if again := g.request(t, "GET", "/click?t="+token, nil); again.status != http.StatusFound || again.header.Get(clickedAtHeader) != told {
+		t.Errorf("again: %d, %v", again.status, again.header)
+	}
+	if n := len(g.journal.held()); n != 1 {
+		t.Errorf("%d clicks in the journal", n)
+	}
+}
+
+func TestBreakerOpensByMissesAndTheDrainClosesIt(t *testing.T) {
+	g := newGateway(t)
+	g.addAd(testAd(5))
+	g.stream.set(func(s *memoryStream) { s.late = true })
+	for range missesMax + 3 {
+		g.request(t, "GET", "/click?t="+g.token(t, 5, 0), nil)
+	}
+	if tried := len(g.stream.produced()); tried != missesMax || g.breaker.Closed() {
+		t.Fatalf("%d clicks waited for Kafka, closed: %v", tried, g.breaker.Closed())
+	}
+	g.stream.set(func(s *memoryStream) { s.late = false })
+	ctx, cancel := context.WithCancel(t.Context())
+	var drained sync.WaitGroup
+	drain := &Drain{Log: slog.New(slog.DiscardHandler), Journal: g.journal, Producer: g.stream, Breaker: g.breaker, InTime: time.Minute}
+	drained.Go(func() { drain.Run(ctx) })
+	for len(g.journal.held()) > 0 || !g.breaker.Closed() {
+		time.Sleep(time.Millisecond)
+	}
+	cancel()
+	drained.Wait()
+	arrivals := map[click.ArrivalID]int{}
+	for _, c := range g.stream.produced() {
+		arrivals[c.Arrival]++
+	}
+	if len(arrivals) != missesMax+3 {
+		t.Errorf("%d clicks arrived in Kafka, %d were made", len(arrivals), missesMax+3)
+	}
+	if n := strings.Count(g.logs.String(), "kafka does not take clicks in time"); n != 1 {
+		t.Errorf("the outage was logged %d times", n)
+	}
+}
+
+// A click that neither takes is redirected, and the answer says by what it
+// lacks that it was not recorded.
+func TestFullJournalRedirectsWithoutTheHeader(t *testing.T) {
+	g := newGateway(t)
+	g.addAd(testAd(5))
+	g.stream.set(func(s *memoryStream) { s.away = true })
+	g.journal.refuse(errors.New("the journal is full"))
+	token := g.token(t, 5, 0)
 	for range 3 {
 		response := g.request(t, "GET", "/click?t="+token, nil)
-		if response.status != http.StatusServiceUnavailable || response.header.Get("Retry-After") == "" || response.header.Get("Location") != "" ||
-			response.header.Get(clickedAtHeader) != "" || !strings.Contains(response.body, "try again") {
-			t.Fatalf("%d %v %q", response.status, response.header, response.body)
+		if response.status != http.StatusFound || response.header.Get("Location") == "" || response.header.Get(clickedAtHeader) != "" {
+			t.Fatalf("%d %v", response.status, response.header)
 		}
 	}
-	g.stream.set(func(s *memoryStream) { s.away = false })
-	if response := g.request(t, "GET", "/click?t="+token, nil); response.status != http.StatusFound || response.header.Get(clickedAtHeader) == "" {
-		t.Errorf("after the outage: %d", response.status)
+	api := g.as("")
+	done, err := api.RecordClick(t.Context(), &v1.RecordClickRequest{Token: token})
+	if err != nil || done.GetVerdict() != v1.Verdict_VERDICT_NOT_RECORDED || done.GetClickedAt() != nil || done.GetLandingUrl() == "" {
+		t.Errorf("%v, %v", done, err)
 	}
-	if n := len(g.stream.produced()); n != 1 {
-		t.Errorf("%d clicks produced", n)
+	if n := strings.Count(g.logs.String(), "CLICKS ARE LOST"); n != 1 {
+		t.Errorf("the loss was logged %d times", n)
 	}
-	if n := strings.Count(g.logs.String(), "clicks cannot be recorded"); n != 1 {
-		t.Errorf("the outage was logged %d times", n)
+	g.journal.refuse(nil)
+	if response := g.request(t, "GET", "/click?t="+token, nil); response.header.Get(clickedAtHeader) == "" {
+		t.Errorf("with room again: %d %v", response.status, response.header)
 	}
 }
 
@@ -220,8 +279,9 @@ func TestRetryOfAClickThatMayHaveLandedIsDatedAlike(t *testing.T) {
 	token, now := g.token(t, 5, 0), time.Now()
 	g.server.Recorder.now = func() time.Time { return now }
 	g.stream.set(func(s *memoryStream) { s.late = true })
-	if response := g.request(t, "GET", "/click?t="+token, nil); response.status != http.StatusServiceUnavailable {
-		t.Fatalf("answered %d", response.status)
+	g.journal.refuse(errors.New("no room"))
+	if response := g.request(t, "GET", "/click?t="+token, nil); response.header.Get(clickedAtHeader) != "" {
+		t.Fatalf("answered %d %v", response.status, response.header)
 	}
 	g.stream.set(func(s *memoryStream) { s.late = false })
 	now = now.Add(3 * time.Second)
@@ -275,11 +335,11 @@ func TestRecentClicksAreBoundedAndKeepTheFirst(t *testing.T) {
 func BenchmarkClick(b *testing.B) {
 	g := newGateway(b)
 	g.addAd(testAd(5))
-	recorder, err := NewRecorder(g.ring, g.ads, ackAtOnce{}, NewMetrics(prometheus.NewRegistry()))
+	recorder, err := NewRecorder(g.ring, g.ads, ackAtOnce{}, &memoryJournal{}, new(Breaker), NewMetrics(prometheus.NewRegistry()))
 	if err != nil {
 		b.Fatal(err)
 	}
-	handler := newClickHandler(recorder, recorder.metrics, &outageLog{})
+	handler := newClickHandler(recorder, recorder.metrics, newOutages(slog.New(slog.DiscardHandler)))
 	requests := make([]*http.Request, b.N)
 	for i := range requests {
 		requests[i] = httptest.NewRequest(http.MethodGet, "/click?t="+g.token(b, 5, 0), nil)
@@ -298,7 +358,7 @@ func BenchmarkClick(b *testing.B) {
 
 type ackAtOnce struct{}
 
-func (ackAtOnce) Produce(_ context.Context, c click.Click, _ uint8) (click.Position, time.Time, error) {
+func (ackAtOnce) Produce(_ context.Context, c click.Routed) (click.Position, time.Time, error) {
 	return click.Position{}, c.ClickedAt, nil
 }
 

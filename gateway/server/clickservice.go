@@ -16,20 +16,18 @@ import (
 type clickService struct {
 	recorder *Recorder
 	metrics  *Metrics
-	outage   *outageLog
+	outages  outages
 }
 
 // RecordClick is /click without the redirect.
 func (s *clickService) RecordClick(ctx context.Context, in *v1.RecordClickRequest) (*v1.RecordClickResponse, error) {
 	began := time.Now()
 	done, err := s.recorder.record(ctx, in.GetToken(), false)
-	if err != nil {
+	s.outages.saw(done.verdict, err)
+	if err != nil && done.verdict != click.NotRecorded {
 		answer := refusalOf(err)
 		s.metrics.refused(answer.reason)
 		return nil, s.refusal(err, answer.sentence)
-	}
-	if done.verdict == click.Accepted {
-		s.outage.ended()
 	}
 	s.metrics.clicked(done.verdict, time.Since(began))
 	return &v1.RecordClickResponse{
@@ -48,7 +46,6 @@ func (s *clickService) refusal(err error, sentence string) error {
 	case errors.Is(err, click.ErrNotFound):
 		return notFound(errNoSuchAd)
 	case errors.Is(err, click.ErrUnavailable):
-		s.outage.failed(err)
 		return unavailable(sentence)
 	default:
 		return err

@@ -98,6 +98,8 @@ func verdictToProto(v click.Verdict) v1.Verdict {
 		return v1.Verdict_VERDICT_PAUSED
 	case click.Prefetch:
 		return v1.Verdict_VERDICT_PREFETCH
+	case click.NotRecorded:
+		return v1.Verdict_VERDICT_NOT_RECORDED
 	default:
 		return v1.Verdict_VERDICT_UNSPECIFIED
 	}

@@ -262,18 +262,80 @@ type memoryStream struct {
 	behind time.Duration // the ingester has stored what was appended before now less this
 }
 
-func (s *memoryStream) Produce(_ context.Context, c click.Click, _ uint8) (click.Position, time.Time, error) {
+func (s *memoryStream) Produce(_ context.Context, r click.Routed) (click.Position, time.Time, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.away {
 		return click.Position{}, time.Time{}, click.ErrUnavailable
 	}
-	s.clicks = append(s.clicks, c)
+	s.clicks = append(s.clicks, r.Click)
 	if s.late {
 		return click.Position{}, time.Time{}, click.ErrUnavailable
 	}
 	return click.Position{Offset: int64(len(s.clicks))}, time.Now().Add(s.skew), nil
 }
+
+// memoryJournal is a journal in memory; err refuses what comes.
+type memoryJournal struct {
+	mu     sync.Mutex
+	err    error
+	clicks []click.Journalled
+	number uint64
+	added  chan struct{}
+}
+
+func (j *memoryJournal) Append(_ context.Context, r click.Routed) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.err != nil {
+		return j.err
+	}
+	j.number++
+	j.clicks = append(j.clicks, click.Journalled{Routed: r, Number: j.number})
+	return nil
+}
+
+func (j *memoryJournal) refuse(err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.err = err
+}
+
+func (j *memoryJournal) held() []click.Journalled {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return slices.Clone(j.clicks)
+}
+
+func (j *memoryJournal) Oldest(limit int) ([]click.Journalled, error) {
+	held := j.held()
+	return held[:min(limit, len(held))], nil
+}
+
+func (j *memoryJournal) Remove(clicks []click.Journalled) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.clicks = slices.DeleteFunc(j.clicks, func(c click.Journalled) bool {
+		return slices.ContainsFunc(clicks, func(r click.Journalled) bool { return r.Number == c.Number })
+	})
+	return nil
+}
+
+func (j *memoryJournal) Added() <-chan struct{} { return j.added }
+
+// ProduceAll answers for each as Produce does.
+func (s *memoryStream) ProduceAll(ctx context.Context, clicks []click.Routed) []error {
+	faults := make([]error, len(clicks))
+	for i := range clicks {
+		_, _, faults[i] = s.Produce(ctx, clicks[i])
+	}
+	return faults
+}
+
+// memoryGateways is what gateways told.
+type memoryGateways []click.GatewayState
+
+func (g *memoryGateways) List(context.Context) ([]click.GatewayState, error) { return *g, nil }
 
 func (s *memoryStream) set(change func(*memoryStream)) {
 	s.mu.Lock()
@@ -317,21 +379,24 @@ func (s *memoryStream) Lag(context.Context) ([]PartitionLag, error) {
 
 // gateway is a whole server over a real HTTP port, its other servers in memory.
 type gateway struct {
-	url    string
-	store  *memoryStore
-	cache  *memoryCache
-	stream *memoryStream
-	ads    *Ads
-	ring   *click.Keyring
-	logs   *lockedBuffer
-	server *Server
+	url      string
+	store    *memoryStore
+	cache    *memoryCache
+	stream   *memoryStream
+	journal  *memoryJournal
+	breaker  *Breaker
+	gateways memoryGateways
+	ads      *Ads
+	ring     *click.Keyring
+	logs     *lockedBuffer
+	server   *Server
 }
 
 func newGateway(t testing.TB) *gateway {
 	t.Helper()
 	g := &gateway{
 		store: newMemoryStore(), cache: &memoryCache{rows: map[int64]click.Ad{}},
-		stream: &memoryStream{}, logs: &lockedBuffer{},
+		stream: &memoryStream{}, journal: &memoryJournal{added: make(chan struct{})}, logs: &lockedBuffer{},
 	}
 	c := config.Config{
 		Namespace: "test", AdminKey: testAdminKey, TokenValidity: 24 * time.Hour, PublicURL: "https://click.example.com/",
@@ -344,9 +409,11 @@ func newGateway(t testing.TB) *gateway {
 	if g.ring, err = click.NewKeyring(c.TokenKeys, c.TokenValidity); err != nil {
 		t.Fatal(err)
 	}
+	log, registry := slog.New(slog.NewJSONHandler(g.logs, &slog.HandlerOptions{Level: slog.LevelDebug})), prometheus.NewRegistry()
+	g.breaker = NewBreaker(log, registry)
+	g.breaker.Close()
 	g.server, err = New(Parts{
-		Config: c, Log: slog.New(slog.NewJSONHandler(g.logs, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		Registry: prometheus.NewRegistry(), Ads: g.ads, Producer: g.stream, Store: g.store, Stream: g.stream, Cache: g.cache,
+		Config: c, Log: log, Registry: registry, Journal: g.journal, Breaker: g.breaker, Gateways: &g.gateways, Ads: g.ads, Producer: g.stream, Store: g.store, Stream: g.stream, Cache: g.cache,
 		Readyz: func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("{}")) },
 	})
 	if err != nil {

@@ -12,6 +12,8 @@ import (
 type Metrics struct {
 	accepted, duplicate, expired, paused, prefetch prometheus.Counter
 
+	journalled, lost prometheus.Counter
+
 	refusals    *prometheus.CounterVec
 	clickTime   prometheus.Histogram
 	callTime    *prometheus.HistogramVec
@@ -22,7 +24,7 @@ type Metrics struct {
 func NewMetrics(registry prometheus.Registerer) *Metrics {
 	verdicts := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "clickledger_gateway_clicks_total",
-		Help: "Clicks that were redirected, by verdict. Only ACCEPTED ones were sent to Kafka.",
+		Help: "Clicks that were redirected, by verdict. Only ACCEPTED ones were recorded.",
 	}, []string{"verdict"})
 	m := &Metrics{
 		// Looked up once: a label costs a hash of its value at each use.
@@ -31,6 +33,14 @@ func NewMetrics(registry prometheus.Registerer) *Metrics {
 		expired:   verdicts.WithLabelValues(string(click.Expired)),
 		paused:    verdicts.WithLabelValues(string(click.Paused)),
 		prefetch:  verdicts.WithLabelValues(string(click.Prefetch)),
+		journalled: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "clickledger_gateway_clicks_journalled_total",
+			Help: "Clicks that Kafka did not take in time and that were made durable in the journal.",
+		}),
+		lost: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "clickledger_gateway_clicks_lost_total",
+			Help: "Clicks that were redirected but not recorded: neither Kafka nor the journal took them.",
+		}),
 		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "clickledger_gateway_clicks_refused_total",
 			Help: "Clicks that were answered an error, by reason.",
@@ -50,7 +60,7 @@ func NewMetrics(registry prometheus.Registerer) *Metrics {
 			Help: "Impressions issued.",
 		}),
 	}
-	registry.MustRegister(verdicts, m.refusals, m.clickTime, m.callTime, m.impressions)
+	registry.MustRegister(verdicts, m.journalled, m.lost, m.refusals, m.clickTime, m.callTime, m.impressions)
 	return m
 }
 
@@ -67,6 +77,8 @@ func (m *Metrics) clicked(verdict click.Verdict, took time.Duration) {
 		m.paused.Inc()
 	case click.Prefetch:
 		m.prefetch.Inc()
+	case click.NotRecorded:
+		m.lost.Inc()
 	}
 }
 

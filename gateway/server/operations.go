@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -16,6 +17,7 @@ const (
 	statusPartTimeout = 2 * time.Second
 	sealDelayMax      = 3 * time.Minute
 	watermarkDelayMax = 2 * time.Minute
+	gatewaySilentMax  = 10 * time.Second
 	watermarkStepMax  = 64 * time.Minute // further back it is not searched
 )
 
@@ -46,6 +48,11 @@ type hotAdStatus interface {
 	HotAds(ctx context.Context) ([]click.FanOut, error)
 }
 
+// gatewayStates is what the gateways tell of their journals.
+type gatewayStates interface {
+	List(ctx context.Context) ([]click.GatewayState, error)
+}
+
 // operationsService answers OperationsService.
 type operationsService struct {
 	namespace  string
@@ -53,6 +60,7 @@ type operationsService struct {
 	stream     streamStatus
 	seals      sealStatus
 	hot        hotAdStatus
+	gateways   gatewayStates
 	kafka      Pinger
 	clickhouse Pinger
 	cache      Pinger
@@ -76,7 +84,9 @@ func (s *operationsService) GetStatus(ctx context.Context, _ *v1.GetStatusReques
 		degraded[part] = sentence
 	}
 	var wait sync.WaitGroup
-	wait.Go(func() { s.ping(ctx, s.kafka, "kafka", "Kafka does not answer: clicks are answered 503.", report) })
+	wait.Go(func() {
+		s.ping(ctx, s.kafka, "kafka", "Kafka does not answer: clicks are kept in the gateways' journals and counted when it is back.", report)
+	})
 	wait.Go(func() {
 		s.ping(ctx, s.clickhouse, "clickhouse", "ClickHouse does not answer: no reports, no new ads; clicks on known ads go on.", report)
 	})
@@ -86,9 +96,10 @@ func (s *operationsService) GetStatus(ctx context.Context, _ *v1.GetStatusReques
 	wait.Go(func() { s.sealed(ctx, out, report) })
 	wait.Go(func() { s.lag(ctx, out) })
 	wait.Go(func() { s.hotAds(ctx, out) })
+	wait.Go(func() { s.journals(ctx, out, report) })
 	wait.Go(func() { s.watermark(ctx, out, report) })
 	wait.Wait()
-	for _, part := range []string{"kafka", "clickhouse", "cache", "ingester", "flush"} {
+	for _, part := range []string{"kafka", "clickhouse", "cache", "journal", "ingester", "flush"} {
 		if sentence, ok := degraded[part]; ok {
 			out.DegradedModes = append(out.DegradedModes, &v1.DegradedMode{Part: part, Message: sentence})
 		}
@@ -140,6 +151,40 @@ func (s *operationsService) lag(ctx context.Context, out *v1.GetStatusResponse) 
 		out.Partitions = append(out.Partitions, &v1.PartitionStatus{
 			Partition: p.Partition, CommittedOffset: p.Committed, EndOffset: p.End, Lag: lag,
 		})
+	}
+}
+
+// journals lists what the gateways told last. The gateways' states live in the
+// cache's server, and its ping tells when it is away.
+func (s *operationsService) journals(ctx context.Context, out *v1.GetStatusResponse, report func(part, sentence string)) {
+	states, err := s.gateways.List(ctx)
+	if err != nil {
+		return
+	}
+	var sentences []string
+	for _, g := range states {
+		status := &v1.GatewayStatus{
+			JournalId: g.JournalID, JournalDepth: g.Depth, Recording: g.Recording, HeartbeatTime: timeToProto(g.At),
+		}
+		out.JournalDepth += g.Depth
+		if g.Depth > 0 {
+			status.OldestMinute = timeToProto(g.Oldest.Start())
+		}
+		silent := s.now().Sub(g.At)
+		switch {
+		case silent > gatewaySilentMax && g.Depth > 0:
+			sentences = append(sentences, fmt.Sprintf("Gateway %s is gone since %v and its journal holds %d clicks: start it again with the same journal.",
+				g.JournalID, silent.Round(time.Second), g.Depth))
+		case !g.Recording:
+			sentences = append(sentences, fmt.Sprintf("The journal of gateway %s is full or cannot be written: while Kafka is away its clicks are redirected but not recorded.", g.JournalID))
+		case g.Depth > 0:
+			sentences = append(sentences, fmt.Sprintf("The journal of gateway %s holds %d clicks, the oldest of %s: figures from then on are final later.",
+				g.JournalID, g.Depth, g.Oldest))
+		}
+		out.Gateways = append(out.Gateways, status)
+	}
+	if len(sentences) > 0 {
+		report("journal", strings.Join(sentences, " "))
 	}
 }
 

@@ -23,15 +23,24 @@ const (
 // producer appends clicks to the stream and waits for the ack. Its error wraps
 // click.ErrUnavailable when Kafka does not answer.
 type producer interface {
-	Produce(ctx context.Context, c click.Click, fanOut uint8) (click.Position, time.Time, error)
+	Produce(ctx context.Context, r click.Routed) (click.Position, time.Time, error)
+}
+
+// journal keeps what the producer could not deliver. After an error the click
+// is not recorded.
+type journal interface {
+	Append(ctx context.Context, r click.Routed) error
 }
 
 // Recorder is the way of one click, whichever way it came in: verify, look the
-// ad up, ask the recent clicks, produce. It is safe for concurrent use.
+// ad up, ask the recent clicks, produce, or else put into the journal. It is
+// safe for concurrent use.
 type Recorder struct {
 	keys     *click.Keyring
 	ads      *Ads
 	producer producer
+	journal  journal
+	breaker  *Breaker
 	metrics  *Metrics
 	now      func() time.Time
 
@@ -45,16 +54,16 @@ type Recorder struct {
 
 // NewRecorder makes a recorder with a random instance number: arrival ids of
 // two gateways, or of one before and after a restart, never meet.
-func NewRecorder(keys *click.Keyring, ads *Ads, p producer, metrics *Metrics) (*Recorder, error) {
-	if keys == nil || ads == nil || p == nil || metrics == nil {
-		return nil, errors.New("a recorder needs keys, ads, a producer and metrics")
+func NewRecorder(keys *click.Keyring, ads *Ads, p producer, j journal, b *Breaker, metrics *Metrics) (*Recorder, error) {
+	if keys == nil || ads == nil || p == nil || j == nil || b == nil || metrics == nil {
+		return nil, errors.New("a recorder needs keys, ads, a producer, a journal, a breaker and metrics")
 	}
 	var instance [8]byte
 	if _, err := rand.Read(instance[:]); err != nil {
 		return nil, fmt.Errorf("draw an instance number: %w", err)
 	}
 	return &Recorder{
-		keys: keys, ads: ads, producer: p, metrics: metrics, now: time.Now,
+		keys: keys, ads: ads, producer: p, journal: j, breaker: b, metrics: metrics, now: time.Now,
 		recent: new(recentClicks), instance: binary.BigEndian.Uint64(instance[:]),
 	}, nil
 }
@@ -69,7 +78,8 @@ type recorded struct {
 // record judges and records one click. Its errors are those of
 // click.Keyring.Verify but for ErrTokenExpired, click.ErrNotFound for an
 // unknown ad, and errors that wrap click.ErrUnavailable when the ad could not
-// be looked up or the click not be made durable: then it was not recorded.
+// be looked up. A click that could be made durable nowhere is NotRecorded, and
+// the error is why; the person is redirected all the same.
 func (r *Recorder) record(ctx context.Context, token string, prefetch bool) (recorded, error) {
 	arrived := r.now()
 	t, err := r.keys.Verify(token, arrived)
@@ -93,30 +103,45 @@ func (r *Recorder) record(ctx context.Context, token string, prefetch bool) (rec
 	if repeated {
 		return recorded{verdict: click.Duplicate, ad: ad, clickedAt: clickedAt}, nil
 	}
-	if err := r.produce(ctx, t, ad, clickedAt); err != nil {
-		return recorded{}, err
-	}
-	return recorded{verdict: click.Accepted, ad: ad, clickedAt: clickedAt}, nil
-}
-
-// produce makes a click durable. Two copies that arrive at the same instant
-// are both produced, with the same event time: the ingester counts one.
-func (r *Recorder) produce(ctx context.Context, t click.Token, ad *adEntry, clickedAt time.Time) error {
-	sent := r.now()
-	// Not the request's context: a browser that has gone has clicked all the
-	// same, and its record may be on its way. The producer has its own bound.
-	_, appended, err := r.producer.Produce(context.WithoutCancel(ctx), click.Click{
+	err = r.keep(ctx, click.Routed{FanOut: t.FanOut, Click: click.Click{
 		AdID:         t.AdID,
 		AdvertiserID: ad.ad.AdvertiserID,
 		Impression:   t.Impression,
 		ClickedAt:    clickedAt,
 		Arrival:      click.NewArrivalID(r.instance, r.sequence.Add(1)),
-	}, t.FanOut)
+	}})
 	if err != nil {
-		return err // it says "produce click" itself
+		return recorded{verdict: click.NotRecorded, ad: ad}, err
 	}
 	r.recent.acked(t.Impression, clickedAt)
-	r.readClock(sent, appended, r.now())
+	return recorded{verdict: click.Accepted, ad: ad, clickedAt: clickedAt}, nil
+}
+
+// keep makes a click durable: in Kafka, or in the journal when Kafka does not
+// take it in time. Then it may be in both: copies, with the same arrival id.
+// Two clicks of one impression that arrive at the same instant are both kept,
+// with the same event time: the ingester counts one.
+func (r *Recorder) keep(ctx context.Context, c click.Routed) error {
+	// Not the request's context: a browser that has gone has clicked all the
+	// same, and its record may be on its way. Both have bounds of their own.
+	ctx = context.WithoutCancel(ctx)
+	if r.breaker.Closed() {
+		sent := r.now()
+		_, appended, err := r.producer.Produce(ctx, c)
+		if err == nil {
+			r.breaker.acked()
+			r.readClock(sent, appended, r.now())
+			return nil
+		}
+		if !errors.Is(err, click.ErrUnavailable) {
+			return err // it says "produce click" itself
+		}
+		r.breaker.missed(err)
+	}
+	if err := r.journal.Append(ctx, c); err != nil {
+		return fmt.Errorf("neither Kafka nor the journal took the click: %w", err)
+	}
+	r.metrics.journalled.Inc()
 	return nil
 }
 

@@ -38,14 +38,17 @@ type Parts struct {
 		producer
 		Pinger
 	}
-	Store interface {
+	Journal journal
+	Breaker *Breaker
+	Store   interface {
 		catalogueStore
 		reportStore
 		hotAdStatus
 		Pinger
 	}
-	Stream streamStatus
-	Cache  Pinger
+	Stream   streamStatus
+	Gateways gatewayStates
+	Cache    Pinger
 	// Readyz answers readiness for the port clicks come in by.
 	Readyz http.HandlerFunc
 }
@@ -58,8 +61,8 @@ type Server struct {
 
 // New wires the handlers.
 func New(p Parts) (*Server, error) {
-	if p.Log == nil || p.Registry == nil || p.Ads == nil || p.Producer == nil || p.Store == nil ||
-		p.Stream == nil || p.Cache == nil || p.Readyz == nil {
+	if p.Log == nil || p.Registry == nil || p.Ads == nil || p.Producer == nil || p.Journal == nil || p.Breaker == nil || p.Store == nil ||
+		p.Stream == nil || p.Gateways == nil || p.Cache == nil || p.Readyz == nil {
 		return nil, errors.New("a part of the server is missing")
 	}
 	keyring, err := click.NewKeyring(p.Config.TokenKeys, p.Config.TokenValidity)
@@ -71,16 +74,16 @@ func New(p Parts) (*Server, error) {
 		return nil, err
 	}
 	metrics := NewMetrics(p.Registry)
-	recorder, err := NewRecorder(keyring, p.Ads, p.Producer, metrics)
+	recorder, err := NewRecorder(keyring, p.Ads, p.Producer, p.Journal, p.Breaker, metrics)
 	if err != nil {
 		return nil, err
 	}
 	metrics.WatchClock(p.Registry, recorder)
-	outage := &outageLog{log: p.Log}
+	o := newOutages(p.Log)
 	handler := routes(routeParts{
 		log: p.Log, metrics: metrics, keys: keys, readyz: p.Readyz,
-		click:        newClickHandler(recorder, metrics, outage),
-		clickService: &clickService{recorder: recorder, metrics: metrics, outage: outage},
+		click:        newClickHandler(recorder, metrics, o),
+		clickService: &clickService{recorder: recorder, metrics: metrics, outages: o},
 		catalog:      &catalogService{store: p.Store, ads: p.Ads, keys: keys, log: p.Log, now: time.Now},
 		impression: &impressionService{
 			keys: keyring, ads: p.Ads, metrics: metrics,
@@ -88,7 +91,7 @@ func New(p Parts) (*Server, error) {
 		},
 		report: &reportService{store: p.Store, now: time.Now},
 		operations: &operationsService{
-			namespace: p.Config.Namespace, lateness: p.Config.AllowedLateness, stream: p.Stream, seals: p.Store, hot: p.Store,
+			namespace: p.Config.Namespace, lateness: p.Config.AllowedLateness, stream: p.Stream, seals: p.Store, hot: p.Store, gateways: p.Gateways,
 			kafka: p.Producer, clickhouse: p.Store, cache: p.Cache, now: time.Now,
 		},
 	})

@@ -15,6 +15,19 @@ type Click struct {
 	Arrival      ArrivalID
 }
 
+// Routed is a click with what its token says of its way into the stream.
+type Routed struct {
+	Click
+	FanOut uint8 // over how many partitions the ad's clicks are spread
+}
+
+// Journalled is a click in a gateway's journal. Numbers grow in the order of
+// arrival and are never used again.
+type Journalled struct {
+	Routed
+	Number uint64
+}
+
 // Position is where a click stands in the stream.
 type Position struct {
 	Partition int32
@@ -47,11 +60,13 @@ func (id ArrivalID) String() string { return formatUUID(id) }
 type Verdict string
 
 // The verdicts. Accepted does not yet mean counted: only the ingester judges
-// that. The others were redirected but never count.
+// that. The others were redirected but never count. NotRecorded would have
+// counted: it could be made durable nowhere, and the answer says so.
 const (
-	Accepted  Verdict = "ACCEPTED"
-	Duplicate Verdict = "DUPLICATE"
-	Expired   Verdict = "EXPIRED"
-	Paused    Verdict = "PAUSED"
-	Prefetch  Verdict = "PREFETCH"
+	Accepted    Verdict = "ACCEPTED"
+	Duplicate   Verdict = "DUPLICATE"
+	Expired     Verdict = "EXPIRED"
+	Paused      Verdict = "PAUSED"
+	Prefetch    Verdict = "PREFETCH"
+	NotRecorded Verdict = "NOT_RECORDED"
 )

@@ -35,7 +35,10 @@ type Config struct {
 	KafkaBrokers   []string      `env:"KAFKA_BROKERS" envDefault:"127.0.0.1:9092" help:"host:port[,host:port…]"`
 	KafkaReplicas  int16         `env:"KAFKA_REPLICAS" envDefault:"1" help:"replication factor of topics that setup creates"`
 	Partitions     int32         `env:"PARTITIONS" envDefault:"6" help:"partitions of the clicks topic; checked against Kafka at start"`
-	ProduceTimeout time.Duration `env:"PRODUCE_TIMEOUT" envDefault:"2s" help:"longest a click waits for Kafka's ack"`
+	ProduceTimeout time.Duration `env:"PRODUCE_TIMEOUT" envDefault:"250ms" help:"longest a click waits for Kafka's ack before it goes to the journal"`
+
+	JournalPath     string `env:"JOURNAL_PATH" envDefault:"gateway-journal.db" help:"file of the gateway's journal: one for each gateway, on a disk that outlives it"`
+	JournalBytesMax int64  `env:"JOURNAL_BYTES_MAX" envDefault:"1073741824" help:"what the journal may hold: 128 bytes a click; beyond it clicks are redirected but not recorded"`
 
 	ClickHouseAddrs    []string `env:"CLICKHOUSE_ADDRS" envDefault:"127.0.0.1:9000" help:"native protocol, host:port[,host:port…]; the first is the home shard"`
 	ClickHouseUser     string   `env:"CLICKHOUSE_USER" envDefault:"clickledger"`
@@ -100,6 +103,8 @@ func (c Config) check() []error {
 	fault(c.Partitions < 1, "PARTITIONS %d must be at least 1", c.Partitions)
 	fault(c.KafkaReplicas < 1, "KAFKA_REPLICAS %d must be at least 1", c.KafkaReplicas)
 	fault(c.SeenShards < 1 || c.SeenShards > 9999, "SEEN_SHARDS %d must be from 1 to 9999", c.SeenShards)
+	fault(c.JournalPath == "", "JOURNAL_PATH is empty")
+	fault(c.JournalBytesMax < 1<<20, "JOURNAL_BYTES_MAX %d must be at least 1048576", c.JournalBytesMax)
 	fault(c.ProduceTimeout <= 0, "PRODUCE_TIMEOUT %v must be positive", c.ProduceTimeout)
 	fault(c.AllowedLateness < 0, "ALLOWED_LATENESS %v must not be negative", c.AllowedLateness)
 	public, err := url.Parse(c.PublicURL)

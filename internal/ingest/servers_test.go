@@ -121,10 +121,10 @@ func (s *servers) click(t *testing.T, ids []click.ImpressionID) {
 	t.Helper()
 	for i, id := range ids {
 		for copies := range 2 - i%2 {
-			_, _, err := s.producer.Produce(t.Context(), click.Click{
+			_, _, err := s.producer.Produce(t.Context(), click.Routed{FanOut: 1, Click: click.Click{
 				AdID: int64(i%7) + 1, AdvertiserID: 5, Impression: id,
 				ClickedAt: time.Now(), Arrival: click.NewArrivalID(1, uint64(2*i+copies)),
-			}, 1)
+			}})
 			if err != nil {
 				t.Fatal(err)
 			}

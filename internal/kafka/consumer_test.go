@@ -39,7 +39,7 @@ func produce(t *testing.T, c config.Config, n int) []click.Placed {
 	for i := range sent {
 		clicked := someClick(t)
 		clicked.AdID = int64(i + 1)
-		position, _, err := producer.Produce(t.Context(), clicked, 1)
+		position, _, err := producer.Produce(t.Context(), click.Routed{Click: clicked, FanOut: 1})
 		if err != nil {
 			t.Fatal(err)
 		}

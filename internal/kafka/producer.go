@@ -71,7 +71,7 @@ func (d *delivery) finish(_ *kgo.Record, err error) {
 	close(d.done)
 }
 
-// Produce puts c into the partition that its ad, impression and fan-out name,
+// Produce puts a click into the partition that its ad, impression and fan-out name,
 // and waits until it is durable: at most the configured produce timeout, or
 // until ctx ends.
 //
@@ -80,22 +80,12 @@ func (d *delivery) finish(_ *kgo.Record, err error) {
 // milliseconds). An error wraps click.ErrUnavailable when Kafka did not
 // acknowledge in time. The click may land nevertheless; that is a copy the
 // ingester drops, should the person click again.
-func (p *Producer) Produce(ctx context.Context, c click.Click, fanOut uint8) (click.Position, time.Time, error) {
-	value, err := encodeRecord(&c)
+func (p *Producer) Produce(ctx context.Context, r click.Routed) (click.Position, time.Time, error) {
+	sent := time.Now()
+	d, err := p.send(&r, sent)
 	if err != nil {
 		return click.Position{}, time.Time{}, err
 	}
-	sent := time.Now()
-	d := &delivery{done: make(chan struct{}), record: kgo.Record{
-		Topic:     p.topic,
-		Partition: click.Partition(c.AdID, c.Impression, fanOut, p.partitions),
-		Value:     value,
-		Timestamp: sent,
-	}}
-	// Not the caller's context: a browser that hangs up must not take back a
-	// click that is on its way.
-	p.client.TryProduce(context.Background(), &d.record, d.finish)
-
 	timer := time.NewTimer(p.timeout)
 	defer timer.Stop()
 	select {
@@ -111,6 +101,50 @@ func (p *Producer) Produce(ctx context.Context, c click.Click, fanOut uint8) (cl
 	p.clock.acked(p, d.record.Partition, d.record.Offset, sent)
 	position := click.Position{Partition: d.record.Partition, Offset: d.record.Offset}
 	return position, d.acked.Add(p.clock.offset()), nil
+}
+
+// ProduceAll puts clicks into the stream in their order and waits, until ctx
+// ends, for what became of each: nil when it is durable. As with Produce, one
+// with an error may land nevertheless. It has no timeout of its own: a click
+// that may be on its way is not given up and sent again beside itself.
+func (p *Producer) ProduceAll(ctx context.Context, clicks []click.Routed) []error {
+	faults := make([]error, len(clicks))
+	deliveries := make([]*delivery, len(clicks))
+	for i := range clicks {
+		deliveries[i], faults[i] = p.send(&clicks[i], time.Now())
+	}
+	for i, d := range deliveries {
+		if d == nil {
+			continue
+		}
+		select {
+		case <-d.done:
+			if d.err != nil {
+				faults[i] = fmt.Errorf("produce click: %w: %w", click.ErrUnavailable, d.err)
+			}
+		case <-ctx.Done():
+			faults[i] = fmt.Errorf("produce click: %w", ctx.Err())
+		}
+	}
+	return faults
+}
+
+// send hands a click to the client library, which answers by the delivery.
+func (p *Producer) send(r *click.Routed, now time.Time) (*delivery, error) {
+	value, err := encodeRecord(&r.Click)
+	if err != nil {
+		return nil, err
+	}
+	d := &delivery{done: make(chan struct{}), record: kgo.Record{
+		Topic:     p.topic,
+		Partition: click.Partition(r.AdID, r.Impression, r.FanOut, p.partitions),
+		Value:     value,
+		Timestamp: now,
+	}}
+	// Not the caller's context: a browser that hangs up must not take back a
+	// click that is on its way.
+	p.client.TryProduce(context.Background(), &d.record, d.finish)
+	return d, nil
 }
 
 // BrokerOffset is how far the broker's clock is ahead of this machine's; 0

@@ -36,7 +36,7 @@ func TestProducedClickIsWhereItsAdSays(t *testing.T) {
 			sent := someClick(t)
 			sent.AdID = 99 // one ad without fan-out: one partition
 			before := time.Now()
-			position, at, err := producer.Produce(t.Context(), sent, 1)
+			position, at, err := producer.Produce(t.Context(), click.Routed{Click: sent, FanOut: 1})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -74,7 +74,7 @@ func TestKafkaAwayIsUnavailableInTime(t *testing.T) {
 	c := config.Config{Namespace: "away", KafkaBrokers: []string{"127.0.0.1:1"}, Partitions: 3, ProduceTimeout: 200 * time.Millisecond}
 	producer := newProducer(t, c)
 	began := time.Now()
-	_, _, err := producer.Produce(t.Context(), someClick(t), 1)
+	_, _, err := producer.Produce(t.Context(), click.Routed{Click: someClick(t), FanOut: 1})
 	if !errors.Is(err, click.ErrUnavailable) {
 		t.Errorf("got %v, want %v", err, click.ErrUnavailable)
 	}
@@ -97,13 +97,13 @@ func TestProducerRecoversByItself(t *testing.T) {
 		cluster.KeepControl()
 		return nil, errors.New("connection cut"), refusing.Load()
 	})
-	if _, _, err := producer.Produce(t.Context(), someClick(t), 1); !errors.Is(err, click.ErrUnavailable) {
+	if _, _, err := producer.Produce(t.Context(), click.Routed{Click: someClick(t), FanOut: 1}); !errors.Is(err, click.ErrUnavailable) {
 		t.Fatalf("got %v, want %v", err, click.ErrUnavailable)
 	}
 	refusing.Store(false)
 	deadline := time.Now().Add(5 * time.Second)
 	for err = errors.New("not tried"); err != nil && time.Now().Before(deadline); {
-		_, _, err = producer.Produce(t.Context(), someClick(t), 1)
+		_, _, err = producer.Produce(t.Context(), click.Routed{Click: someClick(t), FanOut: 1})
 	}
 	if err != nil {
 		t.Errorf("still refused five seconds after Kafka is back: %v", err)
@@ -117,7 +117,7 @@ func TestFullBufferRefusesAtOnce(t *testing.T) {
 		producer.client.TryProduce(t.Context(), &kgo.Record{Topic: c.ClicksTopic()}, func(*kgo.Record, error) {})
 	}
 	began := time.Now()
-	_, _, err := producer.Produce(t.Context(), someClick(t), 1)
+	_, _, err := producer.Produce(t.Context(), click.Routed{Click: someClick(t), FanOut: 1})
 	if !errors.Is(err, click.ErrUnavailable) || !errors.Is(err, kgo.ErrMaxBuffered) || time.Since(began) > time.Second {
 		t.Errorf("got %v after %v", err, time.Since(began))
 	}

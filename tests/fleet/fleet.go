@@ -48,6 +48,7 @@ type Fleet struct {
 func Start(t testing.TB, bin string, overrides map[string]string) *Fleet {
 	t.Helper()
 	variables := stacktest.Variables(t)
+	variables[config.Prefix+"JOURNAL_PATH"] = filepath.Join(t.TempDir(), "journal.db")
 	maps.Copy(variables, overrides)
 	gateway, err := FreeAddrs(4)
 	if err != nil {

@@ -50,6 +50,11 @@ func run(ctx context.Context, c config.Config, log *slog.Logger) error {
 		return err
 	}
 	defer cache.Close()
+	gateways, err := valkey.OpenGateways(c)
+	if err != nil {
+		return err
+	}
+	defer gateways.Close()
 	temporal, err := client.NewLazyClient(client.Options{
 		HostPort:       c.TemporalAddr,
 		Namespace:      c.TemporalNamespace(),
@@ -62,7 +67,7 @@ func run(ctx context.Context, c config.Config, log *slog.Logger) error {
 	defer temporal.Close()
 
 	workers := newWorkers(temporal, &activities.Flush{
-		Stream: admin, Ledger: store, Figures: store, Lateness: c.AllowedLateness, Now: time.Now,
+		Stream: admin, Ledger: store, Figures: store, Gateways: gateways, Lateness: c.AllowedLateness, Now: time.Now,
 	}, &activities.RebuildSeen{Seen: seen, Impressions: store, Validity: c.TokenValidity, Now: time.Now}, &activities.HotAds{
 		Loads: store, FanOuts: store, Gateways: cache, Partitions: c.Partitions,
 	})

@@ -32,6 +32,9 @@ const (
 	Verdict_VERDICT_EXPIRED     Verdict = 3 // redirected, never counted
 	Verdict_VERDICT_PAUSED      Verdict = 4 // redirected, never counted
 	Verdict_VERDICT_PREFETCH    Verdict = 5 // redirected, never counted
+	// Would have counted, but neither Kafka nor the gateway's journal took it:
+	// redirect the person all the same, and click again later if you can.
+	Verdict_VERDICT_NOT_RECORDED Verdict = 6
 )
 
 // Enum value maps for Verdict.
@@ -43,14 +46,16 @@ var (
 		3: "VERDICT_EXPIRED",
 		4: "VERDICT_PAUSED",
 		5: "VERDICT_PREFETCH",
+		6: "VERDICT_NOT_RECORDED",
 	}
 	Verdict_value = map[string]int32{
-		"VERDICT_UNSPECIFIED": 0,
-		"VERDICT_ACCEPTED":    1,
-		"VERDICT_DUPLICATE":   2,
-		"VERDICT_EXPIRED":     3,
-		"VERDICT_PAUSED":      4,
-		"VERDICT_PREFETCH":    5,
+		"VERDICT_UNSPECIFIED":  0,
+		"VERDICT_ACCEPTED":     1,
+		"VERDICT_DUPLICATE":    2,
+		"VERDICT_EXPIRED":      3,
+		"VERDICT_PAUSED":       4,
+		"VERDICT_PREFETCH":     5,
+		"VERDICT_NOT_RECORDED": 6,
 	}
 )
 
@@ -199,14 +204,15 @@ const file_clickledger_v1_click_proto_rawDesc = "" +
 	"landingUrl\x121\n" +
 	"\averdict\x18\x02 \x01(\x0e2\x17.clickledger.v1.VerdictR\averdict\x129\n" +
 	"\n" +
-	"clicked_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tclickedAt*\x8e\x01\n" +
+	"clicked_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tclickedAt*\xa8\x01\n" +
 	"\aVerdict\x12\x17\n" +
 	"\x13VERDICT_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10VERDICT_ACCEPTED\x10\x01\x12\x15\n" +
 	"\x11VERDICT_DUPLICATE\x10\x02\x12\x13\n" +
 	"\x0fVERDICT_EXPIRED\x10\x03\x12\x12\n" +
 	"\x0eVERDICT_PAUSED\x10\x04\x12\x14\n" +
-	"\x10VERDICT_PREFETCH\x10\x052f\n" +
+	"\x10VERDICT_PREFETCH\x10\x05\x12\x18\n" +
+	"\x14VERDICT_NOT_RECORDED\x10\x062f\n" +
 	"\fClickService\x12V\n" +
 	"\vRecordClick\x12\".clickledger.v1.RecordClickRequest\x1a#.clickledger.v1.RecordClickResponseB4Z2clickledger/proto/gen/clickledger/v1;clickledgerv1b\x06proto3"
 

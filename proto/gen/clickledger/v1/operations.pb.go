@@ -130,7 +130,7 @@ func (x *PartitionStatus) GetLag() int64 {
 // DegradedMode is something that is not as it should be, in a plain sentence.
 type DegradedMode struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Part          string                 `protobuf:"bytes,1,opt,name=part,proto3" json:"part,omitempty"` // kafka, clickhouse, cache, ingester, flush
+	Part          string                 `protobuf:"bytes,1,opt,name=part,proto3" json:"part,omitempty"` // kafka, clickhouse, cache, journal, ingester, flush
 	Message       string                 `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -241,6 +241,84 @@ func (x *HotAd) GetFanOut() uint32 {
 	return 0
 }
 
+// GatewayStatus is what a gateway last told of itself, once a second. One that
+// is gone stays listed while its journal held clicks, for a day.
+type GatewayStatus struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	JournalId     string                 `protobuf:"bytes,1,opt,name=journal_id,json=journalId,proto3" json:"journal_id,omitempty"`           // of the journal's file: it outlives restarts
+	JournalDepth  int64                  `protobuf:"varint,2,opt,name=journal_depth,json=journalDepth,proto3" json:"journal_depth,omitempty"` // clicks that Kafka does not have yet
+	OldestMinute  *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=oldest_minute,json=oldestMinute,proto3" json:"oldest_minute,omitempty"`  // of event time, among them; absent when there are none
+	Recording     bool                   `protobuf:"varint,4,opt,name=recording,proto3" json:"recording,omitempty"`                           // false: clicks that Kafka does not take are lost
+	HeartbeatTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=heartbeat_time,json=heartbeatTime,proto3" json:"heartbeat_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GatewayStatus) Reset() {
+	*x = GatewayStatus{}
+	mi := &file_clickledger_v1_operations_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GatewayStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GatewayStatus) ProtoMessage() {}
+
+func (x *GatewayStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_clickledger_v1_operations_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GatewayStatus.ProtoReflect.Descriptor instead.
+func (*GatewayStatus) Descriptor() ([]byte, []int) {
+	return file_clickledger_v1_operations_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *GatewayStatus) GetJournalId() string {
+	if x != nil {
+		return x.JournalId
+	}
+	return ""
+}
+
+func (x *GatewayStatus) GetJournalDepth() int64 {
+	if x != nil {
+		return x.JournalDepth
+	}
+	return 0
+}
+
+func (x *GatewayStatus) GetOldestMinute() *timestamppb.Timestamp {
+	if x != nil {
+		return x.OldestMinute
+	}
+	return nil
+}
+
+func (x *GatewayStatus) GetRecording() bool {
+	if x != nil {
+		return x.Recording
+	}
+	return false
+}
+
+func (x *GatewayStatus) GetHeartbeatTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.HeartbeatTime
+	}
+	return nil
+}
+
 type GetStatusResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Every click before it has been stored. Absent while it cannot be told.
@@ -250,17 +328,19 @@ type GetStatusResponse struct {
 	Lag               int64                  `protobuf:"varint,4,opt,name=lag,proto3" json:"lag,omitempty"`                                                     // records not yet stored, all partitions
 	SealDelay         *durationpb.Duration   `protobuf:"bytes,5,opt,name=seal_delay,json=sealDelay,proto3" json:"seal_delay,omitempty"`                         // how far sealed_through is behind now
 	Partitions        []*PartitionStatus     `protobuf:"bytes,6,rep,name=partitions,proto3" json:"partitions,omitempty"`
-	JournalDepth      int64                  `protobuf:"varint,7,opt,name=journal_depth,json=journalDepth,proto3" json:"journal_depth,omitempty"` // records; 0 until there is a journal
+	JournalDepth      int64                  `protobuf:"varint,7,opt,name=journal_depth,json=journalDepth,proto3" json:"journal_depth,omitempty"` // clicks in the journals of all gateways
 	DegradedModes     []*DegradedMode        `protobuf:"bytes,8,rep,name=degraded_modes,json=degradedModes,proto3" json:"degraded_modes,omitempty"`
 	Namespace         string                 `protobuf:"bytes,9,opt,name=namespace,proto3" json:"namespace,omitempty"`
 	HotAds            []*HotAd               `protobuf:"bytes,11,rep,name=hot_ads,json=hotAds,proto3" json:"hot_ads,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// Every gateway that told of itself; empty while the catalogue cache is away.
+	Gateways      []*GatewayStatus `protobuf:"bytes,10,rep,name=gateways,proto3" json:"gateways,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetStatusResponse) Reset() {
 	*x = GetStatusResponse{}
-	mi := &file_clickledger_v1_operations_proto_msgTypes[4]
+	mi := &file_clickledger_v1_operations_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -272,7 +352,7 @@ func (x *GetStatusResponse) String() string {
 func (*GetStatusResponse) ProtoMessage() {}
 
 func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_clickledger_v1_operations_proto_msgTypes[4]
+	mi := &file_clickledger_v1_operations_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -285,7 +365,7 @@ func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusResponse.ProtoReflect.Descriptor instead.
 func (*GetStatusResponse) Descriptor() ([]byte, []int) {
-	return file_clickledger_v1_operations_proto_rawDescGZIP(), []int{4}
+	return file_clickledger_v1_operations_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *GetStatusResponse) GetWatermark() *timestamppb.Timestamp {
@@ -358,6 +438,13 @@ func (x *GetStatusResponse) GetHotAds() []*HotAd {
 	return nil
 }
 
+func (x *GetStatusResponse) GetGateways() []*GatewayStatus {
+	if x != nil {
+		return x.Gateways
+	}
+	return nil
+}
+
 var File_clickledger_v1_operations_proto protoreflect.FileDescriptor
 
 const file_clickledger_v1_operations_proto_rawDesc = "" +
@@ -376,7 +463,14 @@ const file_clickledger_v1_operations_proto_rawDesc = "" +
 	"\x05HotAd\x12\x13\n" +
 	"\x05ad_id\x18\x01 \x01(\x03R\x04adId\x12#\n" +
 	"\radvertiser_id\x18\x02 \x01(\x03R\fadvertiserId\x12\x17\n" +
-	"\afan_out\x18\x03 \x01(\rR\x06fanOut\"\xa0\x04\n" +
+	"\afan_out\x18\x03 \x01(\rR\x06fanOut\"\xf5\x01\n" +
+	"\rGatewayStatus\x12\x1d\n" +
+	"\n" +
+	"journal_id\x18\x01 \x01(\tR\tjournalId\x12#\n" +
+	"\rjournal_depth\x18\x02 \x01(\x03R\fjournalDepth\x12?\n" +
+	"\roldest_minute\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\foldestMinute\x12\x1c\n" +
+	"\trecording\x18\x04 \x01(\bR\trecording\x12A\n" +
+	"\x0eheartbeat_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\rheartbeatTime\"\xdb\x04\n" +
 	"\x11GetStatusResponse\x128\n" +
 	"\twatermark\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\twatermark\x12A\n" +
 	"\x0esealed_through\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\rsealedThrough\x12I\n" +
@@ -390,7 +484,9 @@ const file_clickledger_v1_operations_proto_rawDesc = "" +
 	"\rjournal_depth\x18\a \x01(\x03R\fjournalDepth\x12C\n" +
 	"\x0edegraded_modes\x18\b \x03(\v2\x1c.clickledger.v1.DegradedModeR\rdegradedModes\x12\x1c\n" +
 	"\tnamespace\x18\t \x01(\tR\tnamespace\x12.\n" +
-	"\ahot_ads\x18\v \x03(\v2\x15.clickledger.v1.HotAdR\x06hotAds2e\n" +
+	"\ahot_ads\x18\v \x03(\v2\x15.clickledger.v1.HotAdR\x06hotAds\x129\n" +
+	"\bgateways\x18\n" +
+	" \x03(\v2\x1d.clickledger.v1.GatewayStatusR\bgateways2e\n" +
 	"\x11OperationsService\x12P\n" +
 	"\tGetStatus\x12 .clickledger.v1.GetStatusRequest\x1a!.clickledger.v1.GetStatusResponseB4Z2clickledger/proto/gen/clickledger/v1;clickledgerv1b\x06proto3"
 
@@ -406,31 +502,35 @@ func file_clickledger_v1_operations_proto_rawDescGZIP() []byte {
 	return file_clickledger_v1_operations_proto_rawDescData
 }
 
-var file_clickledger_v1_operations_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_clickledger_v1_operations_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_clickledger_v1_operations_proto_goTypes = []any{
 	(*GetStatusRequest)(nil),      // 0: clickledger.v1.GetStatusRequest
 	(*PartitionStatus)(nil),       // 1: clickledger.v1.PartitionStatus
 	(*DegradedMode)(nil),          // 2: clickledger.v1.DegradedMode
 	(*HotAd)(nil),                 // 3: clickledger.v1.HotAd
-	(*GetStatusResponse)(nil),     // 4: clickledger.v1.GetStatusResponse
-	(*timestamppb.Timestamp)(nil), // 5: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 6: google.protobuf.Duration
+	(*GatewayStatus)(nil),         // 4: clickledger.v1.GatewayStatus
+	(*GetStatusResponse)(nil),     // 5: clickledger.v1.GetStatusResponse
+	(*timestamppb.Timestamp)(nil), // 6: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 7: google.protobuf.Duration
 }
 var file_clickledger_v1_operations_proto_depIdxs = []int32{
-	5, // 0: clickledger.v1.GetStatusResponse.watermark:type_name -> google.protobuf.Timestamp
-	5, // 1: clickledger.v1.GetStatusResponse.sealed_through:type_name -> google.protobuf.Timestamp
-	5, // 2: clickledger.v1.GetStatusResponse.reconciled_through:type_name -> google.protobuf.Timestamp
-	6, // 3: clickledger.v1.GetStatusResponse.seal_delay:type_name -> google.protobuf.Duration
-	1, // 4: clickledger.v1.GetStatusResponse.partitions:type_name -> clickledger.v1.PartitionStatus
-	2, // 5: clickledger.v1.GetStatusResponse.degraded_modes:type_name -> clickledger.v1.DegradedMode
-	3, // 6: clickledger.v1.GetStatusResponse.hot_ads:type_name -> clickledger.v1.HotAd
-	0, // 7: clickledger.v1.OperationsService.GetStatus:input_type -> clickledger.v1.GetStatusRequest
-	4, // 8: clickledger.v1.OperationsService.GetStatus:output_type -> clickledger.v1.GetStatusResponse
-	8, // [8:9] is the sub-list for method output_type
-	7, // [7:8] is the sub-list for method input_type
-	7, // [7:7] is the sub-list for extension type_name
-	7, // [7:7] is the sub-list for extension extendee
-	0, // [0:7] is the sub-list for field type_name
+	6,  // 0: clickledger.v1.GatewayStatus.oldest_minute:type_name -> google.protobuf.Timestamp
+	6,  // 1: clickledger.v1.GatewayStatus.heartbeat_time:type_name -> google.protobuf.Timestamp
+	6,  // 2: clickledger.v1.GetStatusResponse.watermark:type_name -> google.protobuf.Timestamp
+	6,  // 3: clickledger.v1.GetStatusResponse.sealed_through:type_name -> google.protobuf.Timestamp
+	6,  // 4: clickledger.v1.GetStatusResponse.reconciled_through:type_name -> google.protobuf.Timestamp
+	7,  // 5: clickledger.v1.GetStatusResponse.seal_delay:type_name -> google.protobuf.Duration
+	1,  // 6: clickledger.v1.GetStatusResponse.partitions:type_name -> clickledger.v1.PartitionStatus
+	2,  // 7: clickledger.v1.GetStatusResponse.degraded_modes:type_name -> clickledger.v1.DegradedMode
+	3,  // 8: clickledger.v1.GetStatusResponse.hot_ads:type_name -> clickledger.v1.HotAd
+	4,  // 9: clickledger.v1.GetStatusResponse.gateways:type_name -> clickledger.v1.GatewayStatus
+	0,  // 10: clickledger.v1.OperationsService.GetStatus:input_type -> clickledger.v1.GetStatusRequest
+	5,  // 11: clickledger.v1.OperationsService.GetStatus:output_type -> clickledger.v1.GetStatusResponse
+	11, // [11:12] is the sub-list for method output_type
+	10, // [10:11] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_clickledger_v1_operations_proto_init() }
@@ -444,7 +544,7 @@ func file_clickledger_v1_operations_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_clickledger_v1_operations_proto_rawDesc), len(file_clickledger_v1_operations_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
