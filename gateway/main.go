@@ -90,13 +90,25 @@ func run(ctx context.Context, c config.Config, log *slog.Logger) error {
 	defer gateways.Close()
 	breaker := server.NewBreaker(log, ops.Registry)
 
+	filtered, err := kafka.NewFilteredProducer(c)
+	if err != nil {
+		return err
+	}
+	defer filtered.Close()
+
 	srv, err := server.New(server.Parts{
-		Config: c, Log: log, Registry: ops.Registry, Ads: ads, Producer: producer, Journal: kept, Breaker: breaker,
+		Config: c, Log: log, Registry: ops.Registry, Ads: ads, Producer: producer, Filtered: filtered, Journal: kept, Breaker: breaker,
 		Store: store{Store: db, seal: new(recentSeal)}, Stream: stream{admin}, Gateways: gateways, Cache: cache, Readyz: ops.Readyz,
 	})
 	if err != nil {
 		return err
 	}
+	// Until after the server: the last clicks are reported too.
+	reporting, stopReporting := context.WithCancel(context.WithoutCancel(ctx))
+	var reports sync.WaitGroup
+	reports.Go(func() { srv.Filtered.Run(reporting) })
+	defer reports.Wait()
+	defer stopReporting()
 	topic := &topicCheck{producer: producer, log: log}
 	ops.AddCheck("journal", kept.Check)
 	ops.AddCheck("clock", srv.Recorder.CheckClock)

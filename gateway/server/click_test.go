@@ -335,7 +335,7 @@ func TestRecentClicksAreBoundedAndKeepTheFirst(t *testing.T) {
 func BenchmarkClick(b *testing.B) {
 	g := newGateway(b)
 	g.addAd(testAd(5))
-	recorder, err := NewRecorder(g.ring, g.ads, ackAtOnce{}, &memoryJournal{}, new(Breaker), NewMetrics(prometheus.NewRegistry()))
+	recorder, err := NewRecorder(g.ring, g.ads, ackAtOnce{}, &memoryJournal{}, new(Breaker), newReporter(b, &memoryStream{}), NewMetrics(prometheus.NewRegistry()))
 	if err != nil {
 		b.Fatal(err)
 	}

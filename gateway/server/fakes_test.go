@@ -254,12 +254,13 @@ func (c *memoryCache) Ping(context.Context) error {
 
 // memoryStream is Kafka and the ingester's progress, in memory.
 type memoryStream struct {
-	mu     sync.Mutex
-	away   bool
-	late   bool // clicks land, but too late for the ack
-	clicks []click.Click
-	skew   time.Duration
-	behind time.Duration // the ingester has stored what was appended before now less this
+	mu       sync.Mutex
+	away     bool
+	late     bool // clicks land, but too late for the ack
+	clicks   []click.Click
+	filtered []click.Filtered
+	skew     time.Duration
+	behind   time.Duration // the ingester has stored what was appended before now less this
 }
 
 func (s *memoryStream) Produce(_ context.Context, r click.Routed) (click.Position, time.Time, error) {
@@ -337,6 +338,19 @@ type memoryGateways []click.GatewayState
 
 func (g *memoryGateways) List(context.Context) ([]click.GatewayState, error) { return *g, nil }
 
+func (s *memoryStream) SendFiltered(_ context.Context, entries []click.Filtered) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.away {
+		return click.ErrUnavailable
+	}
+	s.filtered = append(s.filtered, entries...)
+	if s.late {
+		return click.ErrUnavailable
+	}
+	return nil
+}
+
 func (s *memoryStream) set(change func(*memoryStream)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -413,7 +427,7 @@ func newGateway(t testing.TB) *gateway {
 	g.breaker = NewBreaker(log, registry)
 	g.breaker.Close()
 	g.server, err = New(Parts{
-		Config: c, Log: log, Registry: registry, Journal: g.journal, Breaker: g.breaker, Gateways: &g.gateways, Ads: g.ads, Producer: g.stream, Store: g.store, Stream: g.stream, Cache: g.cache,
+		Config: c, Log: log, Registry: registry, Journal: g.journal, Breaker: g.breaker, Gateways: &g.gateways, Ads: g.ads, Producer: g.stream, Filtered: g.stream, Store: g.store, Stream: g.stream, Cache: g.cache,
 		Readyz: func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("{}")) },
 	})
 	if err != nil {

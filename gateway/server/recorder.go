@@ -41,6 +41,7 @@ type Recorder struct {
 	producer producer
 	journal  journal
 	breaker  *Breaker
+	filtered *FilteredReporter
 	metrics  *Metrics
 	now      func() time.Time
 
@@ -54,16 +55,16 @@ type Recorder struct {
 
 // NewRecorder makes a recorder with a random instance number: arrival ids of
 // two gateways, or of one before and after a restart, never meet.
-func NewRecorder(keys *click.Keyring, ads *Ads, p producer, j journal, b *Breaker, metrics *Metrics) (*Recorder, error) {
-	if keys == nil || ads == nil || p == nil || j == nil || b == nil || metrics == nil {
-		return nil, errors.New("a recorder needs keys, ads, a producer, a journal, a breaker and metrics")
+func NewRecorder(keys *click.Keyring, ads *Ads, p producer, j journal, b *Breaker, filtered *FilteredReporter, metrics *Metrics) (*Recorder, error) {
+	if keys == nil || ads == nil || p == nil || j == nil || b == nil || filtered == nil || metrics == nil {
+		return nil, errors.New("a recorder needs keys, ads, a producer, a journal, a breaker, a reporter and metrics")
 	}
 	var instance [8]byte
 	if _, err := rand.Read(instance[:]); err != nil {
 		return nil, fmt.Errorf("draw an instance number: %w", err)
 	}
 	return &Recorder{
-		keys: keys, ads: ads, producer: p, journal: j, breaker: b, metrics: metrics, now: time.Now,
+		keys: keys, ads: ads, producer: p, journal: j, breaker: b, filtered: filtered, metrics: metrics, now: time.Now,
 		recent: new(recentClicks), instance: binary.BigEndian.Uint64(instance[:]),
 	}, nil
 }
@@ -93,15 +94,15 @@ func (r *Recorder) record(ctx context.Context, token string, prefetch bool) (rec
 	}
 	switch {
 	case expired:
-		return recorded{verdict: click.Expired, ad: ad}, nil
+		return r.notCounted(click.Expired, ad, arrived, time.Time{}), nil
 	case ad.ad.Status == click.AdPaused:
-		return recorded{verdict: click.Paused, ad: ad}, nil
+		return r.notCounted(click.Paused, ad, arrived, time.Time{}), nil
 	case prefetch:
-		return recorded{verdict: click.Prefetch, ad: ad}, nil
+		return r.notCounted(click.Prefetch, ad, arrived, time.Time{}), nil
 	}
 	clickedAt, repeated := r.recent.meet(t.Impression, arrived)
 	if repeated {
-		return recorded{verdict: click.Duplicate, ad: ad, clickedAt: clickedAt}, nil
+		return r.notCounted(click.Duplicate, ad, arrived, clickedAt), nil
 	}
 	err = r.keep(ctx, click.Routed{FanOut: t.FanOut, Click: click.Click{
 		AdID:         t.AdID,

@@ -40,7 +40,9 @@ type Parts struct {
 	}
 	Journal journal
 	Breaker *Breaker
-	Store   interface {
+	// Filtered takes the reports of what is not produced.
+	Filtered filteredSender
+	Store    interface {
 		catalogueStore
 		reportStore
 		hotAdStatus
@@ -56,12 +58,14 @@ type Parts struct {
 // Server is the gateway's public port.
 type Server struct {
 	Recorder *Recorder
+	// Filtered is to be run beside the server, and to outlive it.
+	Filtered *FilteredReporter
 	http     *http.Server
 }
 
 // New wires the handlers.
 func New(p Parts) (*Server, error) {
-	if p.Log == nil || p.Registry == nil || p.Ads == nil || p.Producer == nil || p.Journal == nil || p.Breaker == nil || p.Store == nil ||
+	if p.Log == nil || p.Registry == nil || p.Ads == nil || p.Producer == nil || p.Journal == nil || p.Breaker == nil || p.Filtered == nil || p.Store == nil ||
 		p.Stream == nil || p.Gateways == nil || p.Cache == nil || p.Readyz == nil {
 		return nil, errors.New("a part of the server is missing")
 	}
@@ -74,7 +78,11 @@ func New(p Parts) (*Server, error) {
 		return nil, err
 	}
 	metrics := NewMetrics(p.Registry)
-	recorder, err := NewRecorder(keyring, p.Ads, p.Producer, p.Journal, p.Breaker, metrics)
+	filtered, err := newFilteredReporter(p.Filtered, p.Log, p.Registry)
+	if err != nil {
+		return nil, err
+	}
+	recorder, err := NewRecorder(keyring, p.Ads, p.Producer, p.Journal, p.Breaker, filtered, metrics)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +103,7 @@ func New(p Parts) (*Server, error) {
 			kafka: p.Producer, clickhouse: p.Store, cache: p.Cache, now: time.Now,
 		},
 	})
-	return &Server{Recorder: recorder, http: newHTTPServer(handler, p.Log)}, nil
+	return &Server{Recorder: recorder, Filtered: filtered, http: newHTTPServer(handler, p.Log)}, nil
 }
 
 // Handler is what the server answers with, for tests.
