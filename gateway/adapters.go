@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"clickledger/gateway/server"
@@ -54,7 +55,28 @@ func (s store) Figures(ctx context.Context, q server.FiguresQuery) (server.Figur
 		}
 		out.Restated = figuresOf(points)
 	}
+	filtered := query
+	filtered.From = later(q.From, q.FilteredFrom)
+	if filtered.From.Before(filtered.To) {
+		figures, err := s.FilteredFigures(ctx, filtered)
+		switch {
+		case err == nil:
+			out.Filtered = filteredFiguresOf(figures)
+		case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
+			out.FilteredUnknown = true // the counted clicks are answered all the same
+		default:
+			return server.Figures{}, err
+		}
+	}
 	return out, nil
+}
+
+func filteredFiguresOf(in []clickhouse.FilteredFigure) []server.FilteredFigure {
+	out := make([]server.FilteredFigure, len(in))
+	for i, f := range in {
+		out[i] = server.FilteredFigure(f)
+	}
+	return out
 }
 
 func figuresOf(in []clickhouse.Figure) []server.Figure {

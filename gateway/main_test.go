@@ -314,6 +314,13 @@ func TestStoredClicksAreReportedAsProvisional(t *testing.T) {
 	if err := store.InsertClicks(t.Context(), stored); err != nil {
 		t.Fatal(err)
 	}
+	filtered := []click.Filtered{
+		{Window: click.WindowOf(now), AdvertiserID: ad.GetAdvertiserId(), AdID: ad.GetAdId(), Reason: click.Expired, Count: 4, ID: click.NewArrivalID(1, 1)},
+		{Window: click.WindowOf(now), AdvertiserID: ad.GetAdvertiserId(), AdID: ad.GetAdId(), Reason: click.Duplicate, Count: 1, ID: click.NewArrivalID(1, 2), Arrival: true},
+	}
+	if err := store.InsertFiltered(t.Context(), filtered); err != nil {
+		t.Fatal(err)
+	}
 	reports := clickledgerv1connect.NewReportServiceClient(http.DefaultClient, g.url, as(key))
 	for _, granularity := range []v1.Granularity{v1.Granularity_GRANULARITY_MINUTE, v1.Granularity_GRANULARITY_MONTH} {
 		got, err := reports.QueryClicks(t.Context(), &v1.QueryClicksRequest{
@@ -326,6 +333,9 @@ func TestStoredClicksAreReportedAsProvisional(t *testing.T) {
 		last := got.GetPoints()[len(got.GetPoints())-1]
 		if got.GetTotalClicks() != 3 || last.GetClicks() != 3 || last.GetState() != v1.State_STATE_PROVISIONAL || last.GetAdId() != ad.GetAdId() {
 			t.Errorf("%v: total %d, last point %v", granularity, got.GetTotalClicks(), last)
+		}
+		if got.GetTotalFiltered() != 5 || last.GetFiltered() != 5 || len(got.GetFilteredByReason()) != 2 {
+			t.Errorf("%v: filtered %d %v, last point %v", granularity, got.GetTotalFiltered(), got.GetFilteredByReason(), last)
 		}
 	}
 }

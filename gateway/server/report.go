@@ -15,6 +15,10 @@ type Figures struct {
 	Sealed   []Figure // from sealed minutes
 	Fresh    []Figure // counted from clicks that are not sealed yet
 	Restated []Figure // points with a figure that was corrected; no clicks in them
+	// Filtered are the points with clicks that were not counted, from
+	// FilteredFrom on; FilteredUnknown says that it could not be told in time.
+	Filtered        []FilteredFigure
+	FilteredUnknown bool
 }
 
 // Figure is the clicks of one point of one series; AdID is 0 for a sum.
@@ -33,7 +37,8 @@ type FiguresQuery struct {
 	From, To      time.Time
 	Starts        []time.Time // of the points; none: every minute
 	SealedThrough time.Time
-	FiguresMax    int // of each kind; more are cut off
+	FilteredFrom  time.Time // what was not counted is known from here on
+	FiguresMax    int       // of each kind; more are cut off
 }
 
 // reportStore is where figures are read.
@@ -69,7 +74,8 @@ func (s *reportService) QueryClicks(ctx context.Context, in *v1.QueryClicksReque
 	}
 	query := FiguresQuery{
 		AdvertiserID: in.GetAdvertiserId(), AdIDs: in.GetAdIds(), ByAd: in.GetGroupByAd(),
-		From: asked.from, To: asked.to, SealedThrough: sealed, FiguresMax: pointsMax + 1,
+		From: asked.from, To: asked.to, SealedThrough: sealed, FilteredFrom: filteredFrom(asked, s.now()),
+		FiguresMax: pointsMax + 1,
 	}
 	if asked.granularity != v1.Granularity_GRANULARITY_MINUTE {
 		query.Starts = asked.starts
@@ -119,6 +125,7 @@ func answer(asked reportRange, q FiguresQuery, figures Figures) (*v1.QueryClicks
 		SealedThrough: timeToProto(q.SealedThrough),
 		Points:        make([]*v1.Point, 0, len(asked.starts)*len(series)),
 	}
+	layFiltered(out, grid, q, figures)
 	for s, adID := range series {
 		for i, start := range asked.starts {
 			point := grid.points[s*len(asked.starts)+i]
@@ -137,6 +144,9 @@ func pointToProto(byAd bool, adID int64, start time.Time, p gridPoint) *v1.Point
 	if byAd {
 		out.AdId = &adID
 	}
+	if p.filteredKnown {
+		out.Filtered = &p.filtered
+	}
 	return out
 }
 
@@ -149,6 +159,9 @@ func seriesOf(q FiguresQuery, figures Figures) []int64 {
 	series := slices.Clone(q.AdIDs)
 	if len(q.AdIDs) == 0 {
 		for _, f := range slices.Concat(figures.Sealed, figures.Fresh, figures.Restated) {
+			series = append(series, f.AdID)
+		}
+		for _, f := range figures.Filtered {
 			series = append(series, f.AdID)
 		}
 	}
@@ -164,8 +177,10 @@ type grid struct {
 }
 
 type gridPoint struct {
-	clicks uint64
-	state  click.State
+	clicks        uint64
+	filtered      int64
+	filteredKnown bool
+	state         click.State
 }
 
 func newGrid(asked reportRange, series []int64) *grid {

@@ -259,7 +259,11 @@ type Point struct {
 	StartTime *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
 	AdId      *int64                 `protobuf:"varint,2,opt,name=ad_id,json=adId,proto3,oneof" json:"ad_id,omitempty"` // with group_by_ad
 	Clicks    int64                  `protobuf:"varint,3,opt,name=clicks,proto3" json:"clicks,omitempty"`
-	// Reserved: clicks that were not counted. Absent until they are kept.
+	// Clicks with a genuine token that were redirected but not counted, in the
+	// minute they arrived: clicks + filtered is all of them. It may still grow in
+	// a final point: what a gateway filters itself it reports within seconds, and
+	// the last seconds of a gateway that crashed are missing. Absent when it is not
+	// known: it is kept for 34 days.
 	Filtered      *int64 `protobuf:"varint,4,opt,name=filtered,proto3,oneof" json:"filtered,omitempty"`
 	State         State  `protobuf:"varint,5,opt,name=state,proto3,enum=clickledger.v1.State" json:"state,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -340,8 +344,12 @@ type QueryClicksResponse struct {
 	// Every hour before it was compared with the lake. Absent until there is one.
 	ReconciledThrough *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=reconciled_through,json=reconciledThrough,proto3" json:"reconciled_through,omitempty"`
 	NextPageToken     string                 `protobuf:"bytes,5,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"` // reserved for paging: empty
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// Of all points. Absent when it is not known for one of them.
+	TotalFiltered *int64 `protobuf:"varint,6,opt,name=total_filtered,json=totalFiltered,proto3,oneof" json:"total_filtered,omitempty"`
+	// total_filtered by reason; reasons without clicks are left out.
+	FilteredByReason []*FilteredClicks `protobuf:"bytes,7,rep,name=filtered_by_reason,json=filteredByReason,proto3" json:"filtered_by_reason,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *QueryClicksResponse) Reset() {
@@ -409,11 +417,78 @@ func (x *QueryClicksResponse) GetNextPageToken() string {
 	return ""
 }
 
+func (x *QueryClicksResponse) GetTotalFiltered() int64 {
+	if x != nil && x.TotalFiltered != nil {
+		return *x.TotalFiltered
+	}
+	return 0
+}
+
+func (x *QueryClicksResponse) GetFilteredByReason() []*FilteredClicks {
+	if x != nil {
+		return x.FilteredByReason
+	}
+	return nil
+}
+
+// FilteredClicks is how many clicks were not counted for one reason.
+type FilteredClicks struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Reason        Verdict                `protobuf:"varint,1,opt,name=reason,proto3,enum=clickledger.v1.Verdict" json:"reason,omitempty"` // DUPLICATE, EXPIRED, PAUSED or PREFETCH
+	Count         int64                  `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FilteredClicks) Reset() {
+	*x = FilteredClicks{}
+	mi := &file_clickledger_v1_report_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FilteredClicks) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FilteredClicks) ProtoMessage() {}
+
+func (x *FilteredClicks) ProtoReflect() protoreflect.Message {
+	mi := &file_clickledger_v1_report_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FilteredClicks.ProtoReflect.Descriptor instead.
+func (*FilteredClicks) Descriptor() ([]byte, []int) {
+	return file_clickledger_v1_report_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *FilteredClicks) GetReason() Verdict {
+	if x != nil {
+		return x.Reason
+	}
+	return Verdict_VERDICT_UNSPECIFIED
+}
+
+func (x *FilteredClicks) GetCount() int64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
 var File_clickledger_v1_report_proto protoreflect.FileDescriptor
 
 const file_clickledger_v1_report_proto_rawDesc = "" +
 	"\n" +
-	"\x1bclickledger/v1/report.proto\x12\x0eclickledger.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x81\x04\n" +
+	"\x1bclickledger/v1/report.proto\x12\x0eclickledger.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1aclickledger/v1/click.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x81\x04\n" +
 	"\x12QueryClicksRequest\x12,\n" +
 	"\radvertiser_id\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02 \x00R\fadvertiserId\x12(\n" +
 	"\x06ad_ids\x18\x02 \x03(\x03B\x11\xbaH\x0e\x92\x01\v\x10\xe8\a\x18\x01\"\x04\"\x02 \x00R\x05adIds\x12A\n" +
@@ -436,13 +511,19 @@ const file_clickledger_v1_report_proto_rawDesc = "" +
 	"\bfiltered\x18\x04 \x01(\x03H\x01R\bfiltered\x88\x01\x01\x12+\n" +
 	"\x05state\x18\x05 \x01(\x0e2\x15.clickledger.v1.StateR\x05stateB\b\n" +
 	"\x06_ad_idB\v\n" +
-	"\t_filtered\"\x9d\x02\n" +
+	"\t_filtered\"\xaa\x03\n" +
 	"\x13QueryClicksResponse\x12-\n" +
 	"\x06points\x18\x01 \x03(\v2\x15.clickledger.v1.PointR\x06points\x12!\n" +
 	"\ftotal_clicks\x18\x02 \x01(\x03R\vtotalClicks\x12A\n" +
 	"\x0esealed_through\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\rsealedThrough\x12I\n" +
 	"\x12reconciled_through\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x11reconciledThrough\x12&\n" +
-	"\x0fnext_page_token\x18\x05 \x01(\tR\rnextPageToken*\x9a\x01\n" +
+	"\x0fnext_page_token\x18\x05 \x01(\tR\rnextPageToken\x12*\n" +
+	"\x0etotal_filtered\x18\x06 \x01(\x03H\x00R\rtotalFiltered\x88\x01\x01\x12L\n" +
+	"\x12filtered_by_reason\x18\a \x03(\v2\x1e.clickledger.v1.FilteredClicksR\x10filteredByReasonB\x11\n" +
+	"\x0f_total_filtered\"W\n" +
+	"\x0eFilteredClicks\x12/\n" +
+	"\x06reason\x18\x01 \x01(\x0e2\x17.clickledger.v1.VerdictR\x06reason\x12\x14\n" +
+	"\x05count\x18\x02 \x01(\x03R\x05count*\x9a\x01\n" +
 	"\vGranularity\x12\x1b\n" +
 	"\x17GRANULARITY_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12GRANULARITY_MINUTE\x10\x01\x12\x14\n" +
@@ -471,32 +552,36 @@ func file_clickledger_v1_report_proto_rawDescGZIP() []byte {
 }
 
 var file_clickledger_v1_report_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_clickledger_v1_report_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_clickledger_v1_report_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_clickledger_v1_report_proto_goTypes = []any{
 	(Granularity)(0),              // 0: clickledger.v1.Granularity
 	(State)(0),                    // 1: clickledger.v1.State
 	(*QueryClicksRequest)(nil),    // 2: clickledger.v1.QueryClicksRequest
 	(*Point)(nil),                 // 3: clickledger.v1.Point
 	(*QueryClicksResponse)(nil),   // 4: clickledger.v1.QueryClicksResponse
-	(*timestamppb.Timestamp)(nil), // 5: google.protobuf.Timestamp
+	(*FilteredClicks)(nil),        // 5: clickledger.v1.FilteredClicks
+	(*timestamppb.Timestamp)(nil), // 6: google.protobuf.Timestamp
+	(Verdict)(0),                  // 7: clickledger.v1.Verdict
 }
 var file_clickledger_v1_report_proto_depIdxs = []int32{
-	5,  // 0: clickledger.v1.QueryClicksRequest.start_time:type_name -> google.protobuf.Timestamp
-	5,  // 1: clickledger.v1.QueryClicksRequest.end_time:type_name -> google.protobuf.Timestamp
+	6,  // 0: clickledger.v1.QueryClicksRequest.start_time:type_name -> google.protobuf.Timestamp
+	6,  // 1: clickledger.v1.QueryClicksRequest.end_time:type_name -> google.protobuf.Timestamp
 	0,  // 2: clickledger.v1.QueryClicksRequest.granularity:type_name -> clickledger.v1.Granularity
-	5,  // 3: clickledger.v1.QueryClicksRequest.as_of:type_name -> google.protobuf.Timestamp
-	5,  // 4: clickledger.v1.Point.start_time:type_name -> google.protobuf.Timestamp
+	6,  // 3: clickledger.v1.QueryClicksRequest.as_of:type_name -> google.protobuf.Timestamp
+	6,  // 4: clickledger.v1.Point.start_time:type_name -> google.protobuf.Timestamp
 	1,  // 5: clickledger.v1.Point.state:type_name -> clickledger.v1.State
 	3,  // 6: clickledger.v1.QueryClicksResponse.points:type_name -> clickledger.v1.Point
-	5,  // 7: clickledger.v1.QueryClicksResponse.sealed_through:type_name -> google.protobuf.Timestamp
-	5,  // 8: clickledger.v1.QueryClicksResponse.reconciled_through:type_name -> google.protobuf.Timestamp
-	2,  // 9: clickledger.v1.ReportService.QueryClicks:input_type -> clickledger.v1.QueryClicksRequest
-	4,  // 10: clickledger.v1.ReportService.QueryClicks:output_type -> clickledger.v1.QueryClicksResponse
-	10, // [10:11] is the sub-list for method output_type
-	9,  // [9:10] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	6,  // 7: clickledger.v1.QueryClicksResponse.sealed_through:type_name -> google.protobuf.Timestamp
+	6,  // 8: clickledger.v1.QueryClicksResponse.reconciled_through:type_name -> google.protobuf.Timestamp
+	5,  // 9: clickledger.v1.QueryClicksResponse.filtered_by_reason:type_name -> clickledger.v1.FilteredClicks
+	7,  // 10: clickledger.v1.FilteredClicks.reason:type_name -> clickledger.v1.Verdict
+	2,  // 11: clickledger.v1.ReportService.QueryClicks:input_type -> clickledger.v1.QueryClicksRequest
+	4,  // 12: clickledger.v1.ReportService.QueryClicks:output_type -> clickledger.v1.QueryClicksResponse
+	12, // [12:13] is the sub-list for method output_type
+	11, // [11:12] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_clickledger_v1_report_proto_init() }
@@ -504,14 +589,16 @@ func file_clickledger_v1_report_proto_init() {
 	if File_clickledger_v1_report_proto != nil {
 		return
 	}
+	file_clickledger_v1_click_proto_init()
 	file_clickledger_v1_report_proto_msgTypes[1].OneofWrappers = []any{}
+	file_clickledger_v1_report_proto_msgTypes[2].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_clickledger_v1_report_proto_rawDesc), len(file_clickledger_v1_report_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   3,
+			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
