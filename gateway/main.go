@@ -24,6 +24,7 @@ import (
 const (
 	shutdownTimeout = 10 * time.Second
 	flushTimeout    = 5 * time.Second
+	drainPause      = 250 * time.Millisecond
 )
 
 func main() {
@@ -118,7 +119,7 @@ func run(ctx context.Context, c config.Config, log *slog.Logger) error {
 	var behind sync.WaitGroup
 	beat := &heartbeat{journal: kept, tell: gateways.Tell, log: log}
 	behind.Go(func() { beat.run(behindCtx) })
-	drain := &server.Drain{Log: log, Journal: kept, Producer: producer, Breaker: breaker, InTime: c.ProduceTimeout}
+	drain := &server.Drain{Log: log, Journal: kept, Producer: producer, Breaker: breaker, InTime: c.ProduceTimeout, Pause: drainPause}
 	failed := make(chan error, 2)
 	behind.Go(func() {
 		if err := topic.wait(ctx); err != nil {

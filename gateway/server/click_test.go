@@ -204,7 +204,7 @@ func TestBreakerOpensByMissesAndTheDrainClosesIt(t *testing.T) {
 	g.stream.set(func(s *memoryStream) { s.late = false })
 	ctx, cancel := context.WithCancel(t.Context())
 	var drained sync.WaitGroup
-	drain := &Drain{Log: slog.New(slog.DiscardHandler), Journal: g.journal, Producer: g.stream, Breaker: g.breaker, InTime: time.Minute}
+	drain := &Drain{Log: slog.New(slog.DiscardHandler), Journal: g.journal, Producer: g.stream, Breaker: g.breaker, InTime: time.Minute, Pause: time.Millisecond}
 	drained.Go(func() { drain.Run(ctx) })
 	for len(g.journal.held()) > 0 || !g.breaker.Closed() {
 		time.Sleep(time.Millisecond)

@@ -12,8 +12,6 @@ const (
 	// drainMax is how many journalled clicks are on their way at once: they
 	// share Kafka with the clicks of now.
 	drainMax = 1_000
-	// drainPause is between two looks at a Kafka that is away.
-	drainPause = 250 * time.Millisecond
 	// drainIdle is between two looks at a journal that nothing was added to.
 	drainIdle = time.Second
 )
@@ -40,6 +38,8 @@ type Drain struct {
 	Breaker  *Breaker
 	// InTime is how soon Kafka must take a click so that new ones try it again.
 	InTime time.Duration
+	// Pause is between two looks at a Kafka that is away.
+	Pause time.Duration
 }
 
 // Run moves clicks from the journal to Kafka, the oldest first, whenever there
@@ -75,7 +75,7 @@ func (d *Drain) Run(ctx context.Context) {
 		moved += len(done)
 		if len(done) < len(clicks) {
 			limit = 1 // one finds out whether Kafka is back as well as a thousand
-			d.pause(ctx, drainPause)
+			d.pause(ctx, d.Pause)
 			continue
 		}
 		if time.Since(sent) <= d.InTime {

@@ -108,8 +108,9 @@ func TestProgressRequiresWhatWasAppendedBefore(t *testing.T) {
 	onBoth(t, func(t *testing.T, c config.Config) {
 		admin := setUp(t, c)
 		appendRecord(t, c, 0)
-		second := appendRecord(t, c, 0)
-		for !time.Now().After(second.Add(2 * time.Millisecond)) { // the next is appended later
+		appendRecord(t, c, 0)
+		acked := time.Now()
+		for !time.Now().After(acked.Add(2 * time.Millisecond)) { // append times are milliseconds: the next has another
 		}
 		third := appendRecord(t, c, 0)
 		appendRecord(t, c, 1)
