@@ -11,12 +11,7 @@ import (
 // handle deals with one batch. The order of its last three steps must never
 // change: insert, then mark, then commit (see the package).
 func (i *Ingester) handle(ctx context.Context, stream Stream, clicks []click.Placed, dead []click.DeadLetter) error {
-	fresh, err := i.dropCounted(ctx, clicks)
-	if err != nil {
-		return err
-	}
-
-	stored, rejected, err := i.insert(ctx, fresh)
+	fresh, stored, rejected, err := i.store(ctx, clicks)
 	if err != nil {
 		return err
 	}
@@ -37,19 +32,39 @@ func (i *Ingester) handle(ctx context.Context, stream Stream, clicks []click.Pla
 	return nil
 }
 
+// store stores the clicks that count. One that the store refuses gives way to
+// the next of its impression, which would count too if it came a batch later.
+// Fresh are all that were to be stored.
+func (i *Ingester) store(ctx context.Context, clicks []click.Placed) (fresh, stored []click.Placed, rejected []click.DeadLetter, err error) {
+	for len(clicks) > 0 {
+		next, err := i.dropCounted(ctx, clicks)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		took, refused, err := i.insert(ctx, next)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		fresh, stored, rejected = append(fresh, next...), append(stored, took...), append(rejected, refused...)
+		clicks = afterRefused(clicks, refused)
+	}
+	return fresh, stored, rejected, nil
+}
+
 // dropCounted keeps the clicks that count if they are stored now: the first of
 // each impression in the batch, unless the impression was counted before.
 func (i *Ingester) dropCounted(ctx context.Context, clicks []click.Placed) ([]click.Placed, error) {
 	first := firstOfEach(clicks)
 	i.metrics.dropped.WithLabelValues("repeat").Add(float64(len(clicks) - len(first)))
 
-	// What the index may have forgotten is asked of the store: slow, rare, exact.
-	now := time.Now()
-	remembered, forgotten := split(first, func(c click.Placed) bool { return i.Seen.Remembers(c.Impression, now) })
-	fresh, err := i.dropSeen(ctx, remembered)
+	unseen, err := i.dropSeen(ctx, first)
 	if err != nil {
 		return nil, err
 	}
+	// What the index may have forgotten is asked of the store: slow, rare, exact.
+	// Judged after the answer: the question may have waited long.
+	now := time.Now()
+	fresh, forgotten := split(unseen, func(c click.Placed) bool { return i.Seen.Remembers(c.Impression, now) })
 	late, err := i.dropStored(ctx, forgotten)
 	if err != nil {
 		return nil, err
@@ -127,6 +142,28 @@ func firstOfEach(clicks []click.Placed) []click.Placed {
 		}
 	}
 	return first
+}
+
+// afterRefused are the clicks that come after a refused one of their impression.
+func afterRefused(clicks []click.Placed, refused []click.DeadLetter) []click.Placed {
+	if len(refused) == 0 {
+		return nil
+	}
+	culprits := make(map[click.Position]bool, len(refused))
+	for _, letter := range refused {
+		culprits[letter.Position] = true
+	}
+	after := map[click.ImpressionID]bool{}
+	var next []click.Placed
+	for _, c := range clicks {
+		if after[c.Impression] {
+			next = append(next, c)
+		}
+		if culprits[c.Position] {
+			after[c.Impression] = true
+		}
+	}
+	return next
 }
 
 // without is clicks less those whose flag is set.

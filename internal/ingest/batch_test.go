@@ -39,6 +39,29 @@ func TestFirstOfEachKeepsTheLowestOffset(t *testing.T) {
 	}
 }
 
+func TestAfterARefusedClickComesTheNextOfItsImpression(t *testing.T) {
+	for letters, want := range map[string][]int64{
+		"abc":      {},
+		"Aba":      {2},
+		"Abaa":     {2, 3},
+		"aAba":     {3}, // not what came before
+		"ABab":     {2, 3},
+		"bAcabcaB": {3, 6},
+	} {
+		var refused []click.DeadLetter
+		clicks := of(letters)
+		for i := range clicks {
+			if letter := clicks[i].Impression[15]; letter < 'a' { // a capital is refused
+				clicks[i].Impression[15] = letter - 'A' + 'a'
+				refused = append(refused, click.DeadLetter{Position: clicks[i].Position})
+			}
+		}
+		if got := offsets(afterRefused(clicks, refused)); !slices.Equal(got, want) {
+			t.Errorf("%q: kept %v, want %v", letters, got, want)
+		}
+	}
+}
+
 func TestWithoutDropsTheFlagged(t *testing.T) {
 	got := offsets(without(of("abcd"), []bool{true, false, false, true}))
 	if want := []int64{1, 2}; !slices.Equal(got, want) {

@@ -114,6 +114,7 @@ type shelf struct {
 	failures int // how many inserts fail first, as if the server was away
 	// filteredFaults are what the next inserts of filtered clicks end with.
 	filteredFaults []error
+	lookedUp       int // clicks
 }
 
 func (s *shelf) InsertClicks(_ context.Context, clicks []click.Placed) error {
@@ -138,6 +139,7 @@ func (s *shelf) InsertClicks(_ context.Context, clicks []click.Placed) error {
 func (s *shelf) StoredAmong(_ context.Context, clicks []click.Placed, _ time.Duration) ([]bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.lookedUp += len(clicks)
 	stored := make([]bool, len(clicks))
 	for i, c := range clicks {
 		for key := range s.rows {
@@ -189,7 +191,6 @@ type memory struct {
 	mu       sync.Mutex
 	complete bool
 	seen     map[click.ImpressionID]bool
-	asked    int
 	full     int // how many marks are refused first
 }
 
@@ -199,7 +200,6 @@ func (m *memory) Ask(_ context.Context, ids []click.ImpressionID) ([]bool, error
 	if !m.complete {
 		return nil, click.ErrSeenNotReady
 	}
-	m.asked += len(ids)
 	seen := make([]bool, len(ids))
 	for i, id := range ids {
 		seen[i] = m.seen[id]
@@ -215,7 +215,7 @@ func (m *memory) Mark(_ context.Context, ids []click.ImpressionID) error {
 		return click.ErrSeenFull
 	}
 	for _, id := range ids {
-		m.seen[id] = true
+		m.seen[id] = m.Remembers(id, time.Now())
 	}
 	return nil
 }

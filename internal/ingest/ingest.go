@@ -40,7 +40,7 @@ const (
 var ErrFatal = errors.New("cannot ingest")
 
 var (
-	errStalled  = errors.New("a batch took longer than " + stallLimit.String())
+	errStalled  = errors.New("a batch took too long")
 	errDraining = errors.New("the batch was not finished in the time left for stopping")
 )
 
@@ -95,11 +95,17 @@ type Parts struct {
 // Ingester stores the stream's clicks, each once. Run it once.
 type Ingester struct {
 	Parts
+	pace     pace
 	metrics  *metrics
 	progress progress
 	// droppedFails: what was dropped last could not be stored.
 	droppedFails bool
 }
+
+// pace is how long an ingester waits for what. Tests are in more of a hurry.
+type pace struct{ batch, stall, retryMin, retryMax time.Duration }
+
+func usualPace() pace { return pace{batchInterval, stallLimit, retryWaitMin, retryWaitMax} }
 
 // New checks that nothing is missing.
 func New(p Parts) (*Ingester, error) {
@@ -107,7 +113,7 @@ func New(p Parts) (*Ingester, error) {
 		p.Store == nil || p.Seen == nil || p.RebuildSeen == nil {
 		return nil, errors.New("make ingester: a part is missing")
 	}
-	return &Ingester{Parts: p, metrics: newMetrics(p.Registry)}, nil
+	return &Ingester{Parts: p, pace: usualPace(), metrics: newMetrics(p.Registry)}, nil
 }
 
 // Run stores clicks until ctx ends; the batch in hand is finished first. What
@@ -124,7 +130,7 @@ func (i *Ingester) Run(ctx context.Context) error {
 		if ctx.Err() == nil {
 			i.metrics.rejoins.Inc()
 			i.Log.Warn("left the group, coming back", "error", err)
-			pause(ctx, retryWaitMax)
+			pause(ctx, i.pace.retryMax)
 		}
 	}
 	return nil //nolint:nilerr // the context has ended: that is a run's good end
@@ -146,7 +152,7 @@ func (i *Ingester) consume(ctx context.Context) error {
 	defer stopWatching()
 	var began time.Time // of the last batch
 	for {
-		clicks, dead, err := stream.Gather(ctx, began.Add(batchInterval))
+		clicks, dead, err := stream.Gather(ctx, began.Add(i.pace.batch))
 		if err != nil {
 			return fmt.Errorf("gather batch: %w", err)
 		}
@@ -163,7 +169,7 @@ func (i *Ingester) consume(ctx context.Context) error {
 func (i *Ingester) settle(ctx context.Context, stream Stream, clicks []click.Placed, dead []click.DeadLetter) error {
 	work, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
-	stall := time.AfterFunc(stallLimit, func() { cancel(errStalled) })
+	stall := time.AfterFunc(i.pace.stall, func() { cancel(errStalled) })
 	defer stall.Stop()
 	stopped := context.AfterFunc(ctx, func() {
 		time.AfterFunc(drainTimeout, func() { cancel(errDraining) })

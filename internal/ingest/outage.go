@@ -22,10 +22,11 @@ const (
 	rebuildAskInterval = 30 * time.Second
 )
 
-// persist tries a step until it succeeds, no further try can help, or ctx ends. The offsets stay where they are meanwhile; Kafka holds the stream.
+// persist tries a step until it succeeds, no further try can help, or ctx ends.
+// The offsets stay where they are meanwhile; Kafka holds the stream.
 func (i *Ingester) persist(ctx context.Context, s step, try func(context.Context) error) error {
 	defer i.metrics.time(s)()
-	wait := newWait()
+	wait := i.pace.newWait()
 	var trouble outage
 	for {
 		err := attempt(ctx, try)
@@ -103,9 +104,9 @@ func (o *outage) askForRebuild(ctx context.Context, i *Ingester) {
 	}
 }
 
-func newWait() *backoff.ExponentialBackOff {
+func (p pace) newWait() *backoff.ExponentialBackOff {
 	wait := backoff.NewExponentialBackOff()
-	wait.InitialInterval, wait.MaxInterval, wait.Multiplier = retryWaitMin, retryWaitMax, 2
+	wait.InitialInterval, wait.MaxInterval, wait.Multiplier = p.retryMin, p.retryMax, 2
 	wait.Reset()
 	return wait
 }

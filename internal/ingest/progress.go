@@ -89,7 +89,7 @@ func (i *Ingester) watch(ctx context.Context, stream Stream) (stop func()) {
 		for ctx.Err() == nil {
 			wait := progressInterval
 			if !i.look(ctx, stream) {
-				wait = retryWaitMin // just joining
+				wait = i.pace.retryMin // just joining
 			}
 			pause(ctx, wait)
 		}

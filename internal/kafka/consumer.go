@@ -46,21 +46,40 @@ type Consumer struct {
 	client *kgo.Client
 	config config.Config
 	log    *slog.Logger
+	pace   ConsumerPace
 	owned  ownedPartitions
 	held   []*kgo.Record // the batch, as it came
+}
+
+// ConsumerPace is how often a consumer asks, and how much at once. Only tests,
+// which are in more of a hurry, have one that is not the usual.
+type ConsumerPace struct {
+	Heartbeat       time.Duration
+	FetchWait       time.Duration // of the broker, for more to come
+	BatchRecordsMax int
+}
+
+// UsualPace is that of a running ingester.
+func UsualPace() ConsumerPace {
+	return ConsumerPace{Heartbeat: heartbeatInterval, FetchWait: fetchWait, BatchRecordsMax: batchRecordsMax}
 }
 
 // NewConsumer begins to join the group; it does not wait for Kafka. Partitions
 // without a commit are read from their first record.
 func NewConsumer(c config.Config, log *slog.Logger) (*Consumer, error) {
-	consumer := &Consumer{config: c, log: log}
+	return NewPacedConsumer(c, log, UsualPace())
+}
+
+// NewPacedConsumer is NewConsumer at a pace of its own.
+func NewPacedConsumer(c config.Config, log *slog.Logger, pace ConsumerPace) (*Consumer, error) {
+	consumer := &Consumer{config: c, log: log, pace: pace}
 	client, err := kgo.NewClient(append(commonOptions(c),
 		kgo.ConsumerGroup(c.IngesterGroup()),
 		kgo.ConsumeTopics(c.ClicksTopic()),
 		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),
 		kgo.SessionTimeout(sessionTimeout),
-		kgo.HeartbeatInterval(heartbeatInterval),
+		kgo.HeartbeatInterval(pace.Heartbeat),
 		kgo.RebalanceTimeout(rebalanceTimeout),
 		kgo.BlockRebalanceOnPoll(),
 		kgo.DisableAutoCommit(),
@@ -68,7 +87,7 @@ func NewConsumer(c config.Config, log *slog.Logger) (*Consumer, error) {
 		kgo.OnPartitionsRevoked(consumer.owned.remove),
 		kgo.OnPartitionsLost(consumer.owned.remove),
 		kgo.FetchMinBytes(fetchBytesMin),
-		kgo.FetchMaxWait(fetchWait),
+		kgo.FetchMaxWait(pace.FetchWait),
 		kgo.FetchMaxBytes(fetchBytesMax),
 		kgo.FetchMaxPartitionBytes(partitionBytesMax),
 		kgo.RequiredAcks(kgo.AllISRAcks()), // of dead letters
@@ -89,7 +108,7 @@ func (c *Consumer) Gather(ctx context.Context, until time.Time) ([]click.Placed,
 		return nil, nil, err
 	}
 	bytes := 0
-	for counted := 0; len(c.held) < batchRecordsMax && time.Now().Before(until); {
+	for counted := 0; len(c.held) < c.pace.BatchRecordsMax && time.Now().Before(until); {
 		for ; counted < len(c.held); counted++ {
 			bytes += len(c.held[counted].Value)
 		}
@@ -116,7 +135,7 @@ func (c *Consumer) poll(ctx context.Context) error {
 			// stream would hold up the group until the rebalance times out.
 			c.client.AllowRebalance()
 		}
-		fetches := c.client.PollRecords(ctx, batchRecordsMax-before)
+		fetches := c.client.PollRecords(ctx, c.pace.BatchRecordsMax-before)
 		c.held = append(c.held, fetches.Records()...)
 		if err := ctx.Err(); err != nil {
 			return err
