@@ -5,11 +5,10 @@ package drills
 import (
 	"context"
 	"fmt"
-	"net/http"
-	"strings"
 	"testing"
 	"time"
 
+	clickledgerv1 "clickledger/proto/gen/clickledger/v1"
 	"clickledger/tests/client"
 	"clickledger/tests/oracle"
 	"clickledger/tests/poll"
@@ -38,28 +37,25 @@ func TestTemporalAwayForThreeMinutes(t *testing.T) {
 	d.end(t)
 }
 
-// Without Kafka a click is refused in words and nothing is acknowledged.
+// Without Kafka clicks are kept in the gateway's journal, dated when they
+// happened; they are counted when Kafka is back, also those that a gateway that
+// was killed meanwhile had kept.
 func TestKafkaAway(t *testing.T) {
 	d := begin(t, kafkaOutage)
-	impressions, err := traffic.Issue(t.Context(), d.fleet.Admin, d.advertiser.Ads[0].GetAdId(), 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	clicker := traffic.NewClicker(d.fleet.URL, d.clicked)
 	d.away(t, "kafka", kafkaOutage, func() {
-		err := poll.Until(t.Context(), noticeTimeout, noticeInterval, func(ctx context.Context) error {
-			answer, err := clicker.Click(ctx, impressions[0])
-			if err == nil && (answer.Status != http.StatusServiceUnavailable || answer.Header.Get("Retry-After") == "" ||
-				answer.Recorded() || answer.Location != "" || strings.TrimSpace(answer.Body) == "") {
-				err = fmt.Errorf("answered %d %q, recorded: %v", answer.Status, answer.Body, answer.Recorded())
-			}
-			return err
-		})
-		if err != nil {
-			t.Error(err)
+		d.expectRedirect(t, d.advertiser.Ads[0].GetAdId())
+		d.expectJournal(t)
+		if err := d.fleet.Gateway.Kill(); err != nil {
+			t.Fatal(err)
 		}
+		if err := d.fleet.Gateway.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.fleet.Gateway.Ready(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		d.expectRedirect(t, d.advertiser.Ads[0].GetAdId())
 	})
-	clicker.Insist(t.Context(), impressions[0])
 	d.end(t)
 }
 
@@ -132,6 +128,21 @@ func (d *drill) expectRedirect(t *testing.T, adID int64) {
 		t.Errorf("answered %d %q, %v", answer.Status, answer.Body, err)
 	}
 	clicker.Tell(impression)
+}
+
+// expectJournal: the status tells that clicks are journalled.
+func (d *drill) expectJournal(t *testing.T) {
+	t.Helper()
+	err := poll.Until(t.Context(), noticeTimeout, noticeInterval, func(ctx context.Context) error {
+		status, err := d.fleet.Admin.Operations.GetStatus(ctx, &clickledgerv1.GetStatusRequest{})
+		if err == nil && (status.GetJournalDepth() == 0 || len(status.GetGateways()) != 1 || status.GetGateways()[0].GetOldestMinute() == nil) {
+			err = fmt.Errorf("journal depth %d, gateways %v", status.GetJournalDepth(), status.GetGateways())
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
 }
 
 // expectFreshFigures: a click made now shows soon, though a server is away.
