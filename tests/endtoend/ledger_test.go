@@ -68,6 +68,10 @@ func TestTwentyThousandClicksAreCountedExactly(t *testing.T) {
 		expectAllFinal(t, &clicked, advertiser)
 	}
 	expectTotalsAgree(t, &clicked, f, all)
+	expectGross(t, began, all, clicked.Promised(), map[clickledgerv1.Verdict]int64{
+		clickledgerv1.Verdict_VERDICT_DUPLICATE: clients * (twinsPerClient + repeatsPerClient),
+		clickledgerv1.Verdict_VERDICT_EXPIRED:   clients * wrongPerClient,
+	})
 }
 
 // person is one client: its clicks, some twice, and what it gets wrong.

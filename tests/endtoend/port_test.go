@@ -39,6 +39,7 @@ func TestPublicPort(t *testing.T) {
 	t.Run("health and reflection answer", p.testHealthAndReflection)
 	t.Run("a paused ad redirects and does not count", p.testPaused)
 	t.Run("an app records a click by itself", p.testRecordClick)
+	t.Run("what is not counted is told by reason", p.testFiltered)
 
 	// The good clicks of all the tests above, and nothing else, are counted.
 	p.click(t)
