@@ -9,8 +9,8 @@ type Filtered struct {
 	Reason       Verdict // one of Reasons
 	Count        uint64
 	// ID makes a repeat of the same report count once. For a click that the
-	// ingester dropped it is the arrival id, and Arrival is true: if that is the
-	// id of the counted click, this is a copy of it and no duplicate.
+	// ingester dropped it is the arrival id. Arrival is true while that may be the
+	// id of the counted click: then this is a copy of it and no duplicate.
 	ID      ArrivalID
 	Arrival bool
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -91,58 +92,80 @@ type FilteredFigure struct {
 
 // FilteredFigures are the points with clicks that were not counted. The error
 // wraps context.DeadlineExceeded when it would take too long.
+//
+// Whether a row may be a copy of a counted click is asked first: mostly none
+// may, and looking for the copies costs several times as much.
 func (s *Store) FilteredFigures(ctx context.Context, q ReportQuery) ([]FilteredFigure, error) {
 	ctx = ch.Context(ctx, ch.WithSettings(ch.Settings{
 		"max_execution_time": filteredQuerySeconds,
 		"max_query_size":     reportQueryBytesMax,
 	}))
 	query, args := filteredFiguresSQL(q)
+	figures, copies, err := s.filteredFigures(ctx, query, args)
+	if err == nil && copies {
+		query, args = filteredWithoutCopiesSQL(q)
+		figures, _, err = s.filteredFigures(ctx, query, args)
+	}
+	return figures, err
+}
+
+// filteredFigures also says whether there may be copies among what was counted.
+func (s *Store) filteredFigures(ctx context.Context, query string, args []any) (figures []FilteredFigure, copies bool, err error) {
 	rows, err := s.conn.Query(ctx, query, args...)
 	if err != nil {
-		return nil, readError("read filtered clicks", err)
+		return nil, false, readError("read filtered clicks", err)
 	}
 	defer func() { _ = rows.Close() }()
-	var figures []FilteredFigure
 	for rows.Next() {
 		f := FilteredFigure{ByReason: make([]uint64, len(click.Reasons()))}
 		var start int64
-		into := []any{&f.AdID, &start}
+		var arrivals uint8
+		into := []any{&f.AdID, &start, &arrivals}
 		for i := range f.ByReason {
 			into = append(into, &f.ByReason[i])
 		}
 		if err := rows.Scan(into...); err != nil {
-			return nil, fmt.Errorf("read filtered clicks: %w", err)
+			return nil, false, fmt.Errorf("read filtered clicks: %w", err)
 		}
 		f.Start = time.Unix(start, 0).UTC()
+		copies = copies || arrivals > 0
 		figures = append(figures, f)
 	}
 	if err := rows.Err(); err != nil {
-		return nil, readError("read filtered clicks", err)
+		return nil, false, readError("read filtered clicks", err)
 	}
-	return figures, nil
+	return figures, copies, nil
 }
 
-// filteredFiguresSQL leaves out the copies: rows whose arrival id is that of a
-// counted click of the same minute. Only minutes and ads with a row that could
-// be one are looked up in the clicks, so that most reports read none of them.
-// GLOBAL: each shard is sent the answer instead of asking all the others.
 func filteredFiguresSQL(q ReportQuery) (string, []any) {
-	where, whereArgs := q.where(false)
-	sums := make([]string, 0, len(click.Reasons()))
-	for _, reason := range click.Reasons() {
-		sums = append(sums, fmt.Sprintf("sumIf(count, reason = '%s')", reasonText(reason)))
-	}
-	query := fmt.Sprintf(`SELECT %s AS series, toInt64(%s) AS start, %s
-FROM clicks_filtered FINAL
-WHERE %s AND NOT (is_arrival = 1 AND (minute, ad_id, id) GLOBAL IN
+	where, args := q.where(false)
+	return q.filteredSQL(where), args
+}
+
+// filteredWithoutCopiesSQL leaves out the copies: rows whose arrival id is that
+// of a counted click of the same minute. Only the minutes and ads with a row
+// that may be one are looked up in the clicks. GLOBAL: each shard is sent the
+// answer instead of asking all the others.
+func filteredWithoutCopiesSQL(q ReportQuery) (string, []any) {
+	where, args := q.where(false)
+	condition := fmt.Sprintf(`%s AND NOT (is_arrival = 1 AND (minute, ad_id, id) GLOBAL IN
 (
     SELECT minute, ad_id, arrival_id FROM clicks FINAL
     WHERE %s AND (minute, ad_id, arrival_id) GLOBAL IN
         (SELECT minute, ad_id, id FROM clicks_filtered WHERE %s AND is_arrival = 1)
-))
+))`, where, where, where)
+	return q.filteredSQL(condition), slices.Concat(args, args, args)
+}
+
+func (q ReportQuery) filteredSQL(condition string) string {
+	sums := make([]string, 0, len(click.Reasons()))
+	for _, reason := range click.Reasons() {
+		sums = append(sums, fmt.Sprintf("sumIf(count, reason = '%s')", reasonText(reason)))
+	}
+	return fmt.Sprintf(`SELECT %s AS series, toInt64(%s) AS start, max(is_arrival), %s
+FROM clicks_filtered FINAL
+WHERE %s
 GROUP BY series, start
 ORDER BY series, start
-LIMIT %d`, q.series(), q.start(), strings.Join(sums, ", "), where, where, where, q.RowsMax)
-	args := append([]any{}, whereArgs...)
-	return query, append(append(args, whereArgs...), whereArgs...)
+LIMIT %d`, q.series(), q.start(), strings.Join(sums, ", "), condition, q.RowsMax)
 }

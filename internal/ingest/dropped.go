@@ -44,26 +44,29 @@ func (i *Ingester) noteDropped(ctx context.Context, clicks, fresh []click.Placed
 	return err
 }
 
-// droppedOf is what of clicks is not in fresh, as duplicates in the windows of
-// their event times. Copies of counted clicks are among them: who reads leaves
-// them out, by their arrival ids.
+// droppedOf is what of clicks is not counted, as duplicates in the windows of
+// their event times; fresh is what is. Where an impression is counted just now
+// it is plain which of its clicks are copies: they are left out. Where it was
+// counted before, copies are among the duplicates: who reads leaves them out, by
+// their arrival ids.
 func droppedOf(clicks, fresh []click.Placed) []click.Filtered {
 	if len(clicks) == len(fresh) {
 		return nil
 	}
-	counted := make(map[click.Position]struct{}, len(fresh))
+	counted := make(map[click.ImpressionID]click.ArrivalID, len(fresh))
 	for i := range fresh {
-		counted[fresh[i].Position] = struct{}{}
+		counted[fresh[i].Impression] = fresh[i].Arrival
 	}
 	dropped := make([]click.Filtered, 0, len(clicks)-len(fresh))
 	for i := range clicks {
 		c := &clicks[i]
-		if _, ok := counted[c.Position]; ok {
-			continue
+		arrival, now := counted[c.Impression]
+		if now && arrival == c.Arrival {
+			continue // the counted click itself, or a copy of it
 		}
 		dropped = append(dropped, click.Filtered{
 			Window: click.WindowOf(c.ClickedAt), AdvertiserID: c.AdvertiserID, AdID: c.AdID,
-			Reason: click.Duplicate, Count: 1, ID: c.Arrival, Arrival: true,
+			Reason: click.Duplicate, Count: 1, ID: c.Arrival, Arrival: !now,
 		})
 	}
 	return dropped

@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"errors"
+	"maps"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -26,6 +27,39 @@ func TestCopiesOfACountedClickAreNotTold(t *testing.T) {
 	w.check(t)
 	if got := w.notCounted(); len(got) != 1 {
 		t.Errorf("%d clicks are told as not counted, want the one that was clicked again", len(got))
+	}
+}
+
+func TestDroppedClicksOfABatch(t *testing.T) {
+	clicks := of("abac") // of impressions a, b, a, c
+	for i := range clicks {
+		clicks[i].Arrival = click.NewArrivalID(1, uint64(i))
+	}
+	redelivered := clicks[0]
+	redelivered.Offset = 4
+	all := append(clicks, redelivered)
+	for name, test := range map[string]struct {
+		fresh   []click.Placed
+		dropped map[uint64]bool // sequence of the arrival, and whether it may be a copy
+	}{
+		"all counted":                {all, nil},
+		"a is counted now":           {[]click.Placed{clicks[0], clicks[1], clicks[3]}, map[uint64]bool{2: false}},
+		"a was counted before":       {[]click.Placed{clicks[1], clicks[3]}, map[uint64]bool{0: true, 2: true}},
+		"everything was, in a crash": {nil, map[uint64]bool{0: true, 1: true, 2: true, 3: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			want := map[click.ArrivalID]bool{}
+			for sequence, mayBeCopy := range test.dropped {
+				want[click.NewArrivalID(1, sequence)] = mayBeCopy
+			}
+			got := map[click.ArrivalID]bool{}
+			for _, d := range droppedOf(all, test.fresh) {
+				got[d.ID] = d.Arrival
+			}
+			if !maps.Equal(got, want) {
+				t.Errorf("dropped %v, want %v", got, want)
+			}
+		})
 	}
 }
 

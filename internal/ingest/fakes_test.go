@@ -108,7 +108,7 @@ type rowKey struct {
 type shelf struct {
 	mu       sync.Mutex
 	rows     map[rowKey]click.Placed
-	filtered map[click.Filtered]bool
+	filtered map[click.Filtered]bool // and whether its id may be a counted click's
 	refuses  map[click.ImpressionID]bool
 	inserts  int
 	failures int // how many inserts fail first, as if the server was away
@@ -161,7 +161,9 @@ func (s *shelf) InsertFiltered(_ context.Context, entries []click.Filtered) erro
 		}
 	}
 	for _, entry := range entries {
-		s.filtered[entry] = true
+		key := entry
+		key.Arrival = false // no part of the key: what comes last replaces
+		s.filtered[key] = entry.Arrival
 	}
 	return nil
 }
@@ -176,8 +178,8 @@ func (s *shelf) notCounted() map[click.Filtered]bool {
 		counted[c.Arrival] = key.minute
 	}
 	out := map[click.Filtered]bool{}
-	for entry := range s.filtered {
-		if minute, ok := counted[entry.ID]; !ok || !entry.Arrival || minute != entry.Window {
+	for entry, arrival := range s.filtered {
+		if minute, ok := counted[entry.ID]; !ok || !arrival || minute != entry.Window {
 			out[entry] = true
 		}
 	}
@@ -347,7 +349,7 @@ func (w *world) checkFiltered(t *testing.T, counted map[rowKey]click.Placed) {
 			}
 			want[click.Filtered{
 				Window: click.WindowOf(c.ClickedAt), AdvertiserID: c.AdvertiserID, AdID: c.AdID,
-				Reason: click.Duplicate, Count: 1, ID: c.Arrival, Arrival: true,
+				Reason: click.Duplicate, Count: 1, ID: c.Arrival,
 			}] = true
 		}
 	}

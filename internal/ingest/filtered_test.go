@@ -123,7 +123,7 @@ func TestReportsAreStoredWhateverHappensOnTheWay(t *testing.T) {
 			s := newWorld().shelf
 			s.filteredFaults = test.store
 			runFiltered(t, &reports{faults: test.stream}, s)
-			want := map[click.Filtered]bool{reportOf(1)[0]: true, reportOf(2)[0]: true, reportOf(3)[0]: true}
+			want := map[click.Filtered]bool{reportOf(1)[0]: false, reportOf(2)[0]: false, reportOf(3)[0]: false}
 			if !maps.Equal(s.filtered, want) {
 				t.Errorf("stored %v, want %v", s.filtered, want)
 			}
