@@ -130,3 +130,19 @@ func TestReadyNeedsTheGroupButNoPartition(t *testing.T) {
 		t.Error("ready after it left the group")
 	}
 }
+
+func TestComingBackIsNotGettingOn(t *testing.T) {
+	at := func(second int) time.Time { return time.Unix(int64(second), 0) }
+	stands := []click.PartitionProgress{{Partition: 3, Committed: 7, Required: 9}}
+	var p progress
+	p.observe(at(0), stands, true)
+	p.left()
+	p.observe(at(62), stands, true)
+	if p.fault(at(62)) == nil {
+		t.Error("ready although nothing was committed since it left")
+	}
+	p.observe(at(67), []click.PartitionProgress{{Partition: 3, Committed: 8, Required: 9}}, true)
+	if err := p.fault(at(67)); err != nil {
+		t.Errorf("not ready although it gets on: %v", err)
+	}
+}

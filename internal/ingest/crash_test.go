@@ -30,14 +30,14 @@ const (
 // letter with its own bytes.
 func (s *schedule) judge(ctx context.Context) error {
 	winners := map[click.ImpressionID]sentRecord{}
-	mayBeDead, mustBeDead := map[click.Position][]byte{}, map[click.Position]bool{}
+	mayBeDead, mustBeDead := map[click.Position]bool{}, map[click.Position]bool{}
 	for _, r := range s.sent { // each partition in its order
 		_, won := winners[r.Impression]
 		switch {
 		case r.value != nil:
-			mayBeDead[r.Position], mustBeDead[r.Position] = r.value, true
+			mayBeDead[r.Position], mustBeDead[r.Position] = true, true
 		case refused(r.Placed):
-			mayBeDead[r.Position] = nil
+			mayBeDead[r.Position] = true
 		case !won:
 			winners[r.Impression] = r
 		}
@@ -72,64 +72,64 @@ func (s *schedule) judge(ctx context.Context) error {
 	return s.judgeDead(ctx, mayBeDead, mustBeDead)
 }
 
-func (s *schedule) judgeDead(ctx context.Context, may map[click.Position][]byte, must map[click.Position]bool) error {
-	dead, err := s.deadLetters(ctx)
+func (s *schedule) judgeDead(ctx context.Context, may, must map[click.Position]bool) error {
+	originals, err := s.records(ctx, s.config.ClicksTopic())
 	if err != nil {
 		return err
 	}
-	for position, letter := range dead {
-		value, ok := may[position]
-		switch {
-		case !ok:
-			s.fault(fmt.Sprintf("a good record at %v was buried", position))
-		case value != nil && string(letter.Value) != string(value), len(letter.Value) == 0:
-			s.fault(fmt.Sprintf("the record at %v was buried as %q, not %q", position, letter.Value, value))
+	bytes := map[click.Position]string{}
+	for _, r := range originals {
+		bytes[click.Position{Partition: r.Partition, Offset: r.Offset}] = string(r.Key) + "/" + string(r.Value)
+	}
+	letters, err := s.records(ctx, s.config.DeadTopic())
+	if err != nil {
+		return err
+	}
+	for _, letter := range letters {
+		headers := map[string]string{}
+		for _, header := range letter.Headers {
+			headers[header.Key] = string(header.Value)
 		}
+		partition, _ := strconv.Atoi(headers["partition"])
+		offset, _ := strconv.ParseInt(headers["offset"], 10, 64)
+		position := click.Position{Partition: int32(partition), Offset: offset}
+		got := string(letter.Key) + "/" + string(letter.Value)
+		if !may[position] || got != bytes[position] || headers["reason"] == "" {
+			s.fault(fmt.Sprintf("buried %q of %v for %q; it was %q", got, position, headers["reason"], bytes[position]))
+		}
+		delete(must, position)
 	}
 	for position, wanted := range must {
-		if _, buried := dead[position]; wanted && !buried {
+		if wanted {
 			s.fault(fmt.Sprintf("the record at %v cannot be counted and was not buried", position))
 		}
 	}
 	return nil
 }
 
-// deadLetters are those of the dead-letter topic by where they came from.
-func (s *schedule) deadLetters(ctx context.Context) (map[click.Position]*kgo.Record, error) {
-	topic := s.config.DeadTopic()
+// records are all of a topic.
+func (s *schedule) records(ctx context.Context, topic string) ([]*kgo.Record, error) {
 	ends, err := kadm.NewClient(s.raw).ListEndOffsets(ctx, topic)
 	if err != nil {
 		return nil, err
 	}
-	written := int64(0)
-	ends.Each(func(end kadm.ListedOffset) { written += end.Offset })
+	written := 0
+	ends.Each(func(end kadm.ListedOffset) { written += int(end.Offset) })
 	reader, err := kgo.NewClient(kgo.SeedBrokers(s.config.KafkaBrokers...), kgo.ConsumeTopics(topic),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	if err != nil {
 		return nil, err
 	}
 	defer reader.Close()
-	dead := map[click.Position]*kgo.Record{}
-	for read := int64(0); read < written; {
+	var records []*kgo.Record
+	for len(records) < written {
 		fetches := reader.PollFetches(ctx)
 		if err := fetches.Err(); err != nil {
-			return nil, fmt.Errorf("read dead letters: %w", err)
+			return nil, fmt.Errorf("read %s: %w", topic, err)
 		}
-		fetches.EachRecord(func(r *kgo.Record) {
-			read++
-			headers := map[string]string{}
-			for _, header := range r.Headers {
-				headers[header.Key] = string(header.Value)
-			}
-			partition, _ := strconv.Atoi(headers["partition"])
-			offset, _ := strconv.ParseInt(headers["offset"], 10, 64)
-			if headers["reason"] == "" {
-				s.fault("a dead letter has no reason")
-			}
-			dead[click.Position{Partition: int32(partition), Offset: offset}] = r
-		})
+		records = append(records, fetches.Records()...)
 	}
-	return dead, nil
+	return records, nil
 }
 
 func inMemory() grounds {
@@ -176,7 +176,7 @@ func runSchedules(t *testing.T, seeds []uint64, lanes int, on func(lane int) gro
 					faults = append(faults, err.Error())
 				}
 				if len(faults) > 0 {
-					t.Errorf("%s=%d go test -run %s ./internal/ingest\n\t%s", seedVariable, seed, t.Name(), strings.Join(faults, "\n\t"))
+					t.Errorf("%s=%d go test -run '^%s$' ./internal/ingest\n\t%s", seedVariable, seed, t.Name(), strings.Join(faults, "\n\t"))
 				}
 				mu.Lock()
 				for s, some := range meets {

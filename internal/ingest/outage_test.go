@@ -35,6 +35,47 @@ func TestBatchThatStallsLeavesTheGroupAndComesBack(t *testing.T) {
 	})
 }
 
+// Inserts fail for minutes while the store still answers questions: the
+// ingester leaves the group and comes back again and again.
+func TestReadinessFollowsProgress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := busy(t)
+		w.failures = 200 // more than four minutes
+		ingester, err := New(w.parts())
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		w.drained = func() {}
+		ended := make(chan error, 1)
+		go func() { ended <- ingester.Run(ctx) }()
+		stored := func() bool {
+			w.topic.mu.Lock()
+			defer w.topic.mu.Unlock()
+			return len(w.committed) > 0
+		}
+		began := time.Now()
+		for ; !stored(); time.Sleep(time.Second) {
+			if after := time.Since(began); after > 30*time.Second && ingester.Ready(ctx) == nil {
+				t.Fatalf("ready after %v without progress", after)
+			}
+		}
+		if after := time.Since(began); after < 4*time.Minute {
+			t.Fatalf("the store was away for %v only", after)
+		}
+		time.Sleep(2 * progressInterval)
+		if err := ingester.Ready(ctx); err != nil {
+			t.Errorf("not ready again: %v", err)
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		w.check(t)
+	})
+}
+
 func TestStopInAnOutageEndsInTimeAndCommitsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := busy(t)

@@ -50,11 +50,12 @@ func (p *progress) observe(now time.Time, offsets []click.PartitionProgress, joi
 	p.held, p.at, p.joined = held, now, joined
 }
 
-// left takes note that this ingester is not in the group.
+// left takes note that this ingester is not in the group. Since when a partition
+// stands still is kept: coming back is not getting on.
 func (p *progress) left() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.joined, p.held = false, nil
+	p.joined = false
 }
 
 // fault is why the ingester is not getting on at now, or nil. One without
