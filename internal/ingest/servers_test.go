@@ -25,18 +25,19 @@ const waitMax = time.Minute
 
 // servers are the real ones, under a namespace of the test's own.
 type servers struct {
-	config   config.Config
-	producer *kafka.Producer
-	admin    *kafka.Admin
-	store    *clickhouse.Store
-	seen     *valkey.SeenIndex
-	rows     ch.Conn
-	rebuilds atomic.Int32
+	config    config.Config
+	variables map[string]string // that config was read from
+	producer  *kafka.Producer
+	admin     *kafka.Admin
+	store     *clickhouse.Store
+	seen      *valkey.SeenIndex
+	rows      ch.Conn
+	rebuilds  atomic.Int32
 }
 
 func newServers(t *testing.T) *servers {
 	t.Helper()
-	s := &servers{config: stacktest.Config(t)}
+	s := &servers{variables: stacktest.Variables(t)}
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
@@ -44,6 +45,8 @@ func newServers(t *testing.T) *servers {
 		}
 	}
 	var err error
+	s.config, err = config.LoadFrom(s.variables)
+	must(err)
 	s.admin, err = kafka.NewAdmin(s.config)
 	must(err)
 	t.Cleanup(s.admin.Close)
