@@ -482,7 +482,12 @@ func (crashAdsCache) List(context.Context) ([]click.GatewayState, error)    { re
 
 func crashParts(c config.Config, log *slog.Logger, registry *prometheus.Registry, ads *server.Ads, l *life, b *server.Breaker) server.Parts {
 	return server.Parts{
-		Config: c, Log: log, Registry: registry, Ads: ads, Producer: l, Journal: l, Breaker: b,
+		Config: c, Log: log, Registry: registry, Ads: ads, Producer: l, Journal: l, Breaker: b, Filtered: noReports{},
 		Store: store{}, Stream: stream{}, Gateways: crashAdsCache{}, Cache: crashAdsCache{}, Readyz: func(http.ResponseWriter, *http.Request) {},
 	}
 }
+
+// noReports takes what is not counted: it is no part of these histories.
+type noReports struct{}
+
+func (noReports) SendFiltered(context.Context, []click.Filtered) error { return nil }
