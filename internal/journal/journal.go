@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 
 	"clickledger/internal/click"
 )
@@ -95,7 +96,7 @@ func Open(path string, bytesMax int64) (*Journal, error) {
 	// group would cost more than the clicks.
 	options.NoFreelistSync, options.FreelistType = true, bbolt.FreelistMapType
 	db, err := bbolt.Open(path, 0o600, &options)
-	if errors.Is(err, bbolt.ErrTimeout) {
+	if errors.Is(err, bolterrors.ErrTimeout) {
 		return nil, fmt.Errorf("the journal %s is in use by another process: give every gateway a file of its own (CLICKLEDGER_JOURNAL_PATH)", path)
 	}
 	if err != nil {
