@@ -22,7 +22,12 @@ func newSpawner() spawner {
 	return s
 }
 
-// start starts the command as the head of a process group of its own. One that yields runs when the others leave the processors idle.
+// niceness of what gives way: a sixtieth of the processor time of what does not, when both want it (sched(7), the nice value). Not
+// SCHED_IDLE: on a machine that is busy with other things too, ClickHouse then got nothing for seconds, and with it who asked it.
+const niceness = 19
+
+// start starts the command as the head of a process group of its own. One that yields has the priority of its group lowered: that of
+// the process would only be its first thread's, and it may have made others by now. Those it makes later have the same.
 func (s spawner) start(command *exec.Cmd, yields bool) error {
 	command.SysProcAttr = childAttributes()
 	started := make(chan error)
@@ -31,7 +36,7 @@ func (s spawner) start(command *exec.Cmd, yields bool) error {
 		return fmt.Errorf("start %s: %w", command.Args[0], err)
 	}
 	if yields {
-		yield(command.Process.Pid) // without it, it only runs with the others
+		_ = syscall.Setpriority(syscall.PRIO_PGRP, command.Process.Pid, niceness) // without it, it only runs with the others
 	}
 	return nil
 }

@@ -26,7 +26,7 @@ import (
 type settings struct {
 	Rate        int           `env:"RATE" default:"1000" help:"Clicks per second."`
 	Duration    time.Duration `env:"DURATION" default:"30s" help:"How long to click."`
-	WarmUp      time.Duration `env:"WARMUP" default:"10s" help:"How long to click at half the rate before that: counted and compared, not timed. Compilers and caches of a stack just started need it."`
+	WarmUp      time.Duration `env:"WARMUP" default:"20s" help:"How long to click at half the rate before that: counted and compared, not timed. Compilers and caches of a stack just started need it."`
 	Ads         int           `env:"ADS" default:"1000" help:"Ads, over several advertisers; which is clicked is Zipf-distributed."`
 	Connections int           `env:"CLIENTS" default:"256" help:"Keep-alive connections."`
 }
