@@ -305,7 +305,7 @@ func (s *schedule) check(t *testing.T) {
 // streamOf is every record of the clicks topic.
 func streamOf(t *testing.T, c config.Config) []click.Placed {
 	t.Helper()
-	consumer, err := kafka.NewConsumer(c, slog.New(slog.DiscardHandler))
+	consumer, err := kafka.NewConsumer(c, slog.New(slog.DiscardHandler), kafka.UsualMembership(""))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"os"
 	"reflect"
 	"regexp"
 	"strconv"
@@ -21,6 +22,12 @@ import (
 
 // Prefix begins the name of every variable.
 const Prefix = "CLICKLEDGER_"
+
+// memberNameMax is how long a member's name in a group may be; 249 for Kafka.
+const memberNameMax = 200
+
+// notInNames is what Kafka does not allow in a member's name.
+var notInNames = regexp.MustCompile(`[^a-zA-Z0-9._-]`)
 
 // Config is everything the four programs can be told. The local stack writes
 // its values into `.local/env`. There is no default for a secret.
@@ -133,6 +140,17 @@ func (c Config) FilteredGroup() string { return c.Namespace + ".ingester.filtere
 
 // IngesterGroup is the consumer group whose commits mean "stored".
 func (c Config) IngesterGroup() string { return c.Namespace + ".ingester" }
+
+// IngesterName is this ingester's in its group: the same after a restart, and
+// another for each beside it, by its machine and its port.
+func (c Config) IngesterName() string {
+	host, err := os.Hostname()
+	if err != nil {
+		return "" // a group takes nameless members too
+	}
+	name := notInNames.ReplaceAllString(host+"."+c.IngesterOpsListen, "_")
+	return name[max(0, len(name)-memberNameMax):]
+}
 
 // KeyPrefix begins every Valkey key.
 func (c Config) KeyPrefix() string { return c.Namespace + ":" }

@@ -52,7 +52,8 @@ type life struct {
 	*schedule
 	random    *rand.Rand // of this life alone, used by its batches one after the other
 	stop      func()
-	partition int32 // one that the batch in hand is of
+	name      string // in the group; none: another each time
+	partition int32  // one that the batch in hand is of
 	silent    bool
 }
 
@@ -215,13 +216,14 @@ func (x mishapSeen) Mark(ctx context.Context, ids []click.ImpressionID) error {
 
 func (l *life) parts() Parts {
 	log := slog.New(slog.DiscardHandler)
-	pace := kafka.ConsumerPace{
+	member := kafka.Membership{
+		Name:      l.name,
 		Heartbeat: 50 * time.Millisecond, FetchWait: 20 * time.Millisecond, BatchRecordsMax: 1 + l.random.IntN(9),
 	}
 	return Parts{
 		Log: log, Registry: prometheus.NewRegistry(), Validity: validity,
 		Join: func(context.Context) (Stream, error) {
-			consumer, err := kafka.NewPacedConsumer(l.config, log, pace)
+			consumer, err := kafka.NewConsumer(l.config, log, member)
 			return mishapStream{consumer, l}, err
 		},
 		Store:       mishapStore{l.grounds.store, l},

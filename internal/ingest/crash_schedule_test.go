@@ -39,6 +39,7 @@ type schedule struct {
 	admin   *kafka.Admin
 	sent    []sentRecord
 
+	named        bool // ingesters keep their places in the group
 	mishapChance float64
 	mishapsLeft  atomic.Int64
 	commits      atomic.Int64
@@ -73,6 +74,7 @@ func runSchedule(ctx context.Context, seed uint64, on grounds) (faults []string,
 		},
 	}
 	s.mishapChance = 0.05 + 0.25*s.random.Float64()
+	s.named = s.random.IntN(2) == 0
 	s.mishapsLeft.Store(3 + s.random.Int64N(12))
 	if x, ok := on.seen.(*index); ok {
 		x.violate = s.fault
@@ -134,6 +136,9 @@ func (s *schedule) live(ctx context.Context, worker uint64) {
 	for n := uint64(1); ctx.Err() == nil; n++ {
 		running, stop := context.WithCancel(ctx)
 		l := &life{schedule: s, random: rand.New(rand.NewPCG(s.seed, worker<<32|n)), stop: stop}
+		if s.named {
+			l.name = fmt.Sprintf("ingester-%d", worker)
+		}
 		ingester, err := New(l.parts())
 		if err != nil {
 			s.fault(err.Error())

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -65,7 +66,9 @@ func beIngester() error {
 	}
 	parts := s.parts()
 	parts.Log, parts.Registry = slog.Default(), prometheus.NewRegistry()
-	parts.Join = func(context.Context) (ingest.Stream, error) { return kafka.NewConsumer(c, parts.Log) }
+	parts.Join = func(context.Context) (ingest.Stream, error) {
+		return kafka.NewConsumer(c, parts.Log, kafka.UsualMembership(c.IngesterName()))
+	}
 	ingester, err := ingest.New(parts)
 	if err != nil {
 		return err
@@ -183,7 +186,9 @@ func (s *servers) victims(t *testing.T, n int) []*victim {
 		if err != nil {
 			t.Fatal(err)
 		}
-		v := &victim{t: t, env: env, log: log}
+		// The port tells ingesters of one machine apart.
+		own := fmt.Sprintf("%sINGESTER_OPS_LISTEN=127.0.0.1:%d", config.Prefix, i+1)
+		v := &victim{t: t, env: append(slices.Clone(env), own), log: log}
 		v.start()
 		t.Cleanup(func() {
 			v.end(syscall.SIGKILL)

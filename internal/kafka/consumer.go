@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"clickledger/internal/click"
 	"clickledger/internal/config"
@@ -46,40 +47,39 @@ type Consumer struct {
 	client *kgo.Client
 	config config.Config
 	log    *slog.Logger
-	pace   ConsumerPace
+	member Membership
 	owned  ownedPartitions
 	held   []*kgo.Record // the batch, as it came
 }
 
-// ConsumerPace is how often a consumer asks, and how much at once. Only tests,
-// which are in more of a hurry, have one that is not the usual.
-type ConsumerPace struct {
+// Membership is how a consumer takes part in its group.
+type Membership struct {
+	// Name is the same after a restart and another for each member beside it. A
+	// member of a name that comes back takes its own place again at once. Without
+	// one, the group waits until it is sure that the former self is gone.
+	Name string
+	// Only tests, which are in more of a hurry, have other than the usual.
 	Heartbeat       time.Duration
 	FetchWait       time.Duration // of the broker, for more to come
 	BatchRecordsMax int
 }
 
-// UsualPace is that of a running ingester.
-func UsualPace() ConsumerPace {
-	return ConsumerPace{Heartbeat: heartbeatInterval, FetchWait: fetchWait, BatchRecordsMax: batchRecordsMax}
+// UsualMembership is that of a running ingester.
+func UsualMembership(name string) Membership {
+	return Membership{Name: name, Heartbeat: heartbeatInterval, FetchWait: fetchWait, BatchRecordsMax: batchRecordsMax}
 }
 
 // NewConsumer begins to join the group; it does not wait for Kafka. Partitions
 // without a commit are read from their first record.
-func NewConsumer(c config.Config, log *slog.Logger) (*Consumer, error) {
-	return NewPacedConsumer(c, log, UsualPace())
-}
-
-// NewPacedConsumer is NewConsumer at a pace of its own.
-func NewPacedConsumer(c config.Config, log *slog.Logger, pace ConsumerPace) (*Consumer, error) {
-	consumer := &Consumer{config: c, log: log, pace: pace}
-	client, err := kgo.NewClient(append(commonOptions(c),
+func NewConsumer(c config.Config, log *slog.Logger, m Membership) (*Consumer, error) {
+	consumer := &Consumer{config: c, log: log, member: m}
+	options := append(commonOptions(c),
 		kgo.ConsumerGroup(c.IngesterGroup()),
 		kgo.ConsumeTopics(c.ClicksTopic()),
 		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),
 		kgo.SessionTimeout(sessionTimeout),
-		kgo.HeartbeatInterval(pace.Heartbeat),
+		kgo.HeartbeatInterval(m.Heartbeat),
 		kgo.RebalanceTimeout(rebalanceTimeout),
 		kgo.BlockRebalanceOnPoll(),
 		kgo.DisableAutoCommit(),
@@ -87,11 +87,15 @@ func NewPacedConsumer(c config.Config, log *slog.Logger, pace ConsumerPace) (*Co
 		kgo.OnPartitionsRevoked(consumer.owned.remove),
 		kgo.OnPartitionsLost(consumer.owned.remove),
 		kgo.FetchMinBytes(fetchBytesMin),
-		kgo.FetchMaxWait(pace.FetchWait),
+		kgo.FetchMaxWait(m.FetchWait),
 		kgo.FetchMaxBytes(fetchBytesMax),
 		kgo.FetchMaxPartitionBytes(partitionBytesMax),
 		kgo.RequiredAcks(kgo.AllISRAcks()), // of dead letters
-	)...)
+	)
+	if m.Name != "" {
+		options = append(options, kgo.InstanceID(m.Name))
+	}
+	client, err := kgo.NewClient(options...)
 	if err != nil {
 		return nil, fmt.Errorf("make kafka consumer for %v: %w", c.KafkaBrokers, err)
 	}
@@ -108,7 +112,7 @@ func (c *Consumer) Gather(ctx context.Context, until time.Time) ([]click.Placed,
 		return nil, nil, err
 	}
 	bytes := 0
-	for counted := 0; len(c.held) < c.pace.BatchRecordsMax && time.Now().Before(until); {
+	for counted := 0; len(c.held) < c.member.BatchRecordsMax && time.Now().Before(until); {
 		for ; counted < len(c.held); counted++ {
 			bytes += len(c.held[counted].Value)
 		}
@@ -135,7 +139,7 @@ func (c *Consumer) poll(ctx context.Context) error {
 			// stream would hold up the group until the rebalance times out.
 			c.client.AllowRebalance()
 		}
-		fetches := c.client.PollRecords(ctx, c.pace.BatchRecordsMax-before)
+		fetches := c.client.PollRecords(ctx, c.member.BatchRecordsMax-before)
 		c.held = append(c.held, fetches.Records()...)
 		if err := ctx.Err(); err != nil {
 			return err
@@ -211,20 +215,39 @@ func (c *Consumer) Release() {
 }
 
 // Leave gives up the batch, leaves the group so that others take over at once,
-// and closes the connections. It waits some seconds at most: a member that is
-// still joining can only leave once the others have ended their batches, and
-// does so behind.
+// and closes the connections. It waits some seconds at most, then it does so
+// behind.
 func (c *Consumer) Leave() {
 	c.Release()
 	closed := make(chan struct{})
 	go func() {
 		defer close(closed)
-		c.client.Close() // leaves first
+		c.signOff()
+		c.client.Close()
 	}()
 	select {
 	case <-closed:
 	case <-time.After(leaveTimeout):
 		c.log.Warn("leaving the group takes long; not waiting for it")
+	}
+}
+
+// signOff tells the group that this member is gone. The library does not for one
+// with a name, and for one that is joining only once all others have joined. By
+// the member's id and not by its name, which may be its successor's by now.
+func (c *Consumer) signOff() {
+	id, _ := c.client.GroupMetadata()
+	if id == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
+	defer cancel()
+	member := kmsg.NewLeaveGroupRequestMember()
+	member.MemberID = id
+	request := kmsg.NewPtrLeaveGroupRequest()
+	request.Group, request.Members = c.config.IngesterGroup(), []kmsg.LeaveGroupRequestMember{member}
+	if _, err := request.RequestWith(ctx, c.client); err != nil {
+		c.log.Warn("the group was not told that this ingester leaves", "error", err)
 	}
 }
 

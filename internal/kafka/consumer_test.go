@@ -23,7 +23,7 @@ const waitMax = 20 * time.Second
 
 func newConsumer(t *testing.T, c config.Config) *Consumer {
 	t.Helper()
-	consumer, err := NewConsumer(c, slog.New(slog.DiscardHandler))
+	consumer, err := NewConsumer(c, slog.New(slog.DiscardHandler), UsualMembership(""))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,6 +172,46 @@ func readOne(t *testing.T, c config.Config, topic string) *kgo.Record {
 	return fetches.Records()[0]
 }
 
+// A member of a name that was killed comes back: nobody waits for the session of
+// its former self, and that can commit nothing any more.
+func TestMemberOfANameTakesItsOwnPlaceAtOnce(t *testing.T) {
+	onBoth(t, func(t *testing.T, c config.Config) {
+		setUp(t, c)
+		named := func() *Consumer {
+			consumer, err := NewConsumer(c, slog.New(slog.DiscardHandler), UsualMembership("host.8091"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(consumer.Leave)
+			return consumer
+		}
+		produce(t, c, 9)
+		former := named()
+		gather(t, former, 9) // and never more is heard of it
+		began := time.Now()
+		again := named()
+		gather(t, again, 9)
+		if took := time.Since(began); took >= sessionTimeout {
+			t.Errorf("the records came after %v, as late as without a name", took)
+		}
+		if err := former.Commit(t.Context()); err == nil {
+			t.Error("the former self committed")
+		}
+		former.Leave() // nor does its leaving put its successor out
+		if err := again.Commit(t.Context()); err != nil {
+			t.Error(err)
+		}
+		again.Release()
+		again.Leave()
+		other := newConsumer(t, c)
+		produce(t, c, 9)
+		gather(t, other, 9)
+		if took := time.Since(began); took >= sessionTimeout {
+			t.Errorf("others had all partitions after %v, although it left in good order", took)
+		}
+	})
+}
+
 func TestPartitionsAreSharedAndHandedOverAfterTheBatch(t *testing.T) {
 	onBoth(t, func(t *testing.T, c config.Config) {
 		setUp(t, c)
@@ -281,7 +321,7 @@ func TestLostRecordsOnAnIdleStreamDoNotHoldUpTheGroup(t *testing.T) {
 	c, cluster := fakeCluster(t)
 	admin := setUp(t, c)
 	said := &sayings{said: make(chan string, 100)}
-	first, err := NewConsumer(c, slog.New(said))
+	first, err := NewConsumer(c, slog.New(said), UsualMembership(""))
 	if err != nil {
 		t.Fatal(err)
 	}

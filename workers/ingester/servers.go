@@ -63,7 +63,7 @@ func join(ctx context.Context, c config.Config, store *clickhouse.Store, log *sl
 	if err != nil {
 		return nil, err
 	}
-	consumer, err := kafka.NewConsumer(c, log)
+	consumer, err := kafka.NewConsumer(c, log, kafka.UsualMembership(c.IngesterName()))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ingest.ErrFatal, err)
 	}
