@@ -39,6 +39,7 @@ type Fleet struct {
 	bin       string
 	variables map[string]string
 	logs      string
+	more      []*Program // started by the test
 }
 
 // Start runs setup for a fresh namespace and the programs from dir bin, and
@@ -89,7 +90,9 @@ func Start(t testing.TB, bin string, overrides map[string]string) *Fleet {
 	return f
 }
 
-func (f *Fleet) programs() []*Program { return []*Program{f.Gateway, f.Ingester, f.Aggregator} }
+func (f *Fleet) programs() []*Program {
+	return append([]*Program{f.Gateway, f.Ingester, f.Aggregator}, f.more...)
+}
 
 func (f *Fleet) program(name, ops string) *Program {
 	return NewProgram(name, filepath.Join(f.bin, name), ops, filepath.Join(f.logs, name+".log"), f.variables)
