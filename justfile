@@ -56,6 +56,10 @@ test: up
 drills: up
     go test -count=1 -timeout 45m -tags drill ./tests/drills/...
 
+# Everything fails in turn under load; what was counted is compared: CHAOS_MINUTES=25 CHAOS_SEED=7 just chaos
+chaos: up
+    @go run ./tests/chaos
+
 # What must hold before a commit is pushed: vet, lint, races, workflow rules, generated code.
 check: up vet lint workflowcheck gen-check
     go test -race -timeout 15m $(go list ./... | grep -v '/tests/')

@@ -36,7 +36,7 @@ func newHand(processes map[string]process, n *network, s *store, spool *spool, c
 	for l := range n.proxies {
 		h.turns[l.String()] = new(sync.Mutex)
 	}
-	h.turns[spooler] = h.turns["gateway-2"]
+	h.turns[spooler] = h.turns[spoolOwner]
 	return h
 }
 
@@ -98,7 +98,7 @@ func (h *hand) harm(ctx context.Context, f fault) error {
 	case refuse:
 		return h.during(ctx, f, func() error { return h.store.refuse(ctx) }, func() error { return h.store.accept(undoing) })
 	case fillUp:
-		return h.during(ctx, f, h.spool.fill, h.spool.free)
+		return h.fillUp(ctx, f)
 	case slow, narrow, reset, swallow, cut:
 		return h.during(ctx, f, func() error { return h.network.harm(f) }, func() error { return h.network.mend(f) })
 	default:
@@ -114,12 +114,23 @@ func (h *hand) during(ctx context.Context, f fault, harm, mend func() error) err
 	return errors.Join(err, mend())
 }
 
+// fillUp fills the disk of a journal while it is needed: without Kafka.
+func (h *hand) fillUp(ctx context.Context, f fault) error {
+	away := fault{kind: swallow, link: link{spoolOwner, kafka}}
+	turn := h.turns[away.where()]
+	turn.Lock()
+	defer turn.Unlock()
+	return h.during(ctx, f,
+		func() error { return errors.Join(h.spool.fill(), h.network.harm(away)) },
+		func() error { return errors.Join(h.spool.free(), h.network.mend(away)) })
+}
+
 func (h *hand) kill(ctx context.Context, f fault) error {
 	p := h.processes[f.target]
 	if k, ok := p.(*keeper); ok {
 		k.expect()
 	}
-	pid, err := signal(ctx, p, syscall.SIGKILL)
+	pid, err := sendSignal(ctx, p, syscall.SIGKILL)
 	if err != nil {
 		return err
 	}
@@ -134,7 +145,7 @@ func (h *hand) kill(ctx context.Context, f fault) error {
 }
 
 func (h *hand) freeze(ctx context.Context, f fault) error {
-	pid, err := signal(ctx, h.processes[f.target], syscall.SIGSTOP)
+	pid, err := sendSignal(ctx, h.processes[f.target], syscall.SIGSTOP)
 	if err != nil {
 		return err
 	}
@@ -152,7 +163,7 @@ func (h *hand) feels(ctx context.Context, f fault) error {
 		return h.processes[f.link.program].check(ctx)
 	}
 	if f.target == spooler {
-		return h.processes["gateway-2"].check(ctx)
+		return h.processes[spoolOwner].check(ctx)
 	}
 	err := h.processes[f.target].check(ctx)
 	for _, m := range members {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -83,4 +84,10 @@ func (i *impression) mayCountIn(minute time.Time) bool {
 		}
 	}
 	return false
+}
+
+// until forgets what might have happened after a time at which no click was
+// under way any more.
+func (i *impression) until(end time.Time) {
+	i.times = slices.DeleteFunc(i.times, end.Before)
 }

@@ -86,7 +86,7 @@ func (k *keeper) expect() {
 
 func (k *keeper) restart(ctx context.Context) error {
 	k.expect()
-	pid, err := signal(ctx, k, syscall.SIGTERM)
+	pid, err := sendSignal(ctx, k, syscall.SIGTERM)
 	if err != nil {
 		return err
 	}

@@ -21,8 +21,8 @@ type process interface {
 	check(ctx context.Context) error
 }
 
-// signal hits a process and returns which one it was.
-func signal(ctx context.Context, p process, s syscall.Signal) (pid int, err error) {
+// sendSignal hits a process and returns which one it was.
+func sendSignal(ctx context.Context, p process, s syscall.Signal) (pid int, err error) {
 	// Where one was just killed, the next is on its way.
 	err = poll.Until(ctx, recoverTimeout, lookInterval, func(ctx context.Context) (err error) {
 		pid, err = p.pid(ctx)

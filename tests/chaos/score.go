@@ -2,7 +2,6 @@ package main
 
 import (
 	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -105,18 +104,6 @@ func (s *score) all() []strike {
 		all = append(all, *hit)
 	}
 	return all
-}
-
-// faulty are the names of what is hit right now.
-func (s *score) faulty() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var names []string
-	for hit := range s.active {
-		names = append(names, hit.fault.where())
-	}
-	slices.Sort(names)
-	return names
 }
 
 func (s *score) figures() (latency *hdrhistogram.Histogram, failures map[string]int64, declared int64) {

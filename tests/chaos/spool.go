@@ -1,0 +1,83 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"syscall"
+)
+
+const (
+	// spooler is the disk of the second gateway's journal.
+	spooler    = "journal of " + spoolOwner
+	spoolOwner = "gateway-2"
+
+	spoolOptions = "size=16m"
+	fillerBytes  = 1 << 16
+)
+
+// errNoSpool: only root may mount a disk.
+var errNoSpool = errors.New("skipped: a small disk for the journal could not be mounted here")
+
+// spool is a small disk of the second gateway's journal, which can be filled.
+type spool struct {
+	folder  string
+	mounted bool
+}
+
+// newSpool mounts a small disk at folder, or leaves it a plain folder where
+// that is not allowed.
+func newSpool(folder string) (*spool, error) {
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return nil, fmt.Errorf("make folder of the journal: %w", err)
+	}
+	err := mount(folder)
+	if err != nil {
+		say("no small disk for a journal, it will not be filled: %v", err)
+	}
+	return &spool{folder, err == nil}, nil
+}
+
+func (s *spool) filler() string { return filepath.Join(s.folder, "filler") }
+
+// fill leaves no room on the disk.
+func (s *spool) fill() error {
+	if !s.mounted {
+		return errNoSpool
+	}
+	file, err := os.Create(s.filler())
+	if err != nil {
+		return fmt.Errorf("fill the disk of the journal: %w", err)
+	}
+	defer func() { _ = file.Close() }()
+	block := make([]byte, fillerBytes)
+	for len(block) > 0 {
+		n, err := file.Write(block)
+		switch {
+		case errors.Is(err, syscall.ENOSPC):
+			block = block[:len(block)/2]
+		case err != nil:
+			return fmt.Errorf("fill the disk of the journal: %w", err)
+		case n < len(block):
+			return io.ErrShortWrite
+		}
+	}
+	return nil
+}
+
+// free gives the room back.
+func (s *spool) free() error {
+	if err := os.Remove(s.filler()); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("free the disk of the journal: %w", err)
+	}
+	return nil
+}
+
+func (s *spool) close() error {
+	if !s.mounted {
+		return nil
+	}
+	return unmount(s.folder)
+}
