@@ -75,7 +75,7 @@ func run(ctx context.Context, s settings) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, stage.end(err == nil)) }()
+	defer func() { err = errors.Join(err, stage.end(err == nil || ctx.Err() != nil)) }()
 	ads, err := newAudience(ctx, stage.admins[0])
 	if err != nil {
 		return err

@@ -14,6 +14,8 @@ const (
 	spooler    = "journal of " + spoolOwner
 	spoolOwner = "gateway-2"
 
+	journalFile = "journal.db"
+
 	spoolOptions = "size=16m"
 	fillerBytes  = 1 << 16
 )
@@ -75,9 +77,15 @@ func (s *spool) free() error {
 	return nil
 }
 
+// close unmounts the disk. The journal stays in the folder, to be looked at.
 func (s *spool) close() error {
 	if !s.mounted {
 		return nil
 	}
-	return unmount(s.folder)
+	path := filepath.Join(s.folder, journalFile)
+	text, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return unmount(s.folder)
+	}
+	return errors.Join(err, unmount(s.folder), os.WriteFile(path, text, 0o600))
 }

@@ -74,13 +74,19 @@ func newStage(ctx context.Context) (s *stage, err error) {
 		return s, err
 	}
 	say("building the programs")
-	if err := fleet.Build(s.folder); err != nil {
+	if err := os.Mkdir(s.bin(), 0o700); err != nil {
+		return s, fmt.Errorf("make a folder: %w", err)
+	}
+	if err := fleet.Build(s.bin()); err != nil {
 		return s, err
 	}
-	if err := fleet.Setup(ctx, s.folder, variables); err != nil {
+	if err := fleet.Setup(ctx, s.bin(), variables); err != nil {
 		return s, err
 	}
-	return s, errors.Join(s.startPrograms(variables), s.ready(ctx))
+	if err := s.startPrograms(variables); err != nil {
+		return s, err
+	}
+	return s, s.ready(ctx)
 }
 
 // startPrograms starts each program with ports and a journal of its own.
@@ -92,7 +98,7 @@ func (s *stage) startPrograms(direct map[string]string) error {
 		}
 		variables := s.network.variables(direct, m.name)
 		maps.Copy(variables, map[string]string{
-			config.Prefix + "JOURNAL_PATH":          filepath.Join(s.folder, m.name, "journal.db"),
+			config.Prefix + "JOURNAL_PATH":          filepath.Join(s.folder, m.name, journalFile),
 			config.Prefix + "GATEWAY_LISTEN":        addrs[0],
 			config.Prefix + "PUBLIC_URL":            "http://" + addrs[0],
 			config.Prefix + "GATEWAY_OPS_LISTEN":    addrs[1],
@@ -106,12 +112,14 @@ func (s *stage) startPrograms(direct map[string]string) error {
 			s.urls = append(s.urls, "http://"+addrs[0])
 			s.admins = append(s.admins, client.New("http://"+addrs[0], s.config.AdminKey))
 		}
-		k := keep(fleet.NewProgram(m.name, filepath.Join(s.folder, string(m.role)), addrs[1], s.log(m.name), variables))
+		k := keep(fleet.NewProgram(m.name, filepath.Join(s.bin(), string(m.role)), addrs[1], s.log(m.name), variables))
 		s.keepers = append(s.keepers, k)
 		s.processes[m.name] = k
 	}
 	return nil
 }
+
+func (s *stage) bin() string { return filepath.Join(s.folder, "bin") }
 
 func (s *stage) log(name string) string { return filepath.Join(s.folder, name+".log") }
 
@@ -146,12 +154,12 @@ func (s *stage) end(well bool) error {
 	if s.store != nil {
 		errs = append(errs, s.store.close())
 	}
+	if s.spool != nil {
+		errs = append(errs, s.spool.close())
+	}
 	if s.folder != "" && !well {
 		say("the programs' logs and journals are kept in %s, their data in the namespace %s", s.folder, s.config.Namespace)
 		return errors.Join(errs...)
-	}
-	if s.spool != nil {
-		errs = append(errs, s.spool.close())
 	}
 	if s.folder != "" {
 		ctx, cancel := context.WithTimeout(context.Background(), removeTimeout)
