@@ -59,11 +59,14 @@ func (h *hand) make(ctx context.Context, f fault) {
 	turn := h.turns[f.where()]
 	turn.Lock()
 	before := h.crowd.begun.Load()
-	hit := h.score.begin(f, h.crowd.waiting.Load())
+	hit, began := h.score.begin(f, h.crowd.waiting.Load()), time.Now()
 	say("%v", f)
 	err := h.harm(ctx, f)
 	turn.Unlock()
 	ended := time.Now()
+	if f.lasts == 0 {
+		ended = began // a blow is over at once: what follows is recovery
+	}
 	recoverErr := poll.Until(ctx, recoverTimeout, lookInterval, func(ctx context.Context) error { return h.feels(ctx, f) })
 	h.score.update(hit, func(s *strike) {
 		s.ended, s.over = ended, true

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
+
 	"clickledger/tests/client"
 	"clickledger/tests/oracle"
 	"clickledger/tests/poll"
@@ -97,13 +99,18 @@ func (r *result) compareFigures(ctx context.Context, promised *oracle.Oracle, ad
 	return nil
 }
 
-// compareTable looks each acknowledged impression up: it stands in the table
-// once, in the minute of one of its clicks.
 func (r *result) compareTable(ctx context.Context, s *store, clicked []*impression) error {
 	minutes, err := s.stored(ctx)
 	if err != nil {
 		return err
 	}
+	r.compareStored(clicked, minutes)
+	return nil
+}
+
+// compareStored looks each acknowledged impression up: it stands in the table
+// once, in the minute of one of its clicks. What remains was never clicked.
+func (r *result) compareStored(clicked []*impression, minutes map[uuid.UUID][]time.Time) {
 	for _, i := range clicked {
 		found := minutes[i.id]
 		delete(minutes, i.id)
@@ -118,5 +125,4 @@ func (r *result) compareTable(ctx context.Context, s *store, clicked []*impressi
 		}
 	}
 	r.Strangers = len(minutes)
-	return nil
 }
