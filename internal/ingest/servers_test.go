@@ -47,6 +47,7 @@ func newServers(t *testing.T) *servers {
 	var err error
 	s.config, err = config.LoadFrom(s.variables)
 	must(err)
+	s.config.ProduceTimeout = waitMax // a busy machine is no fault
 	s.admin, err = kafka.NewAdmin(s.config)
 	must(err)
 	t.Cleanup(s.admin.Close)

@@ -23,6 +23,8 @@ const (
 	// rebalanceTimeout must be longer than any batch: a batch blocks rebalances.
 	rebalanceTimeout = 2 * time.Minute
 	leaveTimeout     = 5 * time.Second
+	// endingTimeout is how long the library may take to end its part in the group.
+	endingTimeout = 200 * time.Millisecond
 
 	// The broker answers a fetch when it has this much, or after the wait: a
 	// busy stream is fetched a few times a second instead of hundreds.
@@ -222,6 +224,10 @@ func (c *Consumer) Leave() {
 	closed := make(chan struct{})
 	go func() {
 		defer close(closed)
+		// First the library ends its part; told that it is no member, it would join anew.
+		ending, cancel := context.WithTimeout(context.Background(), endingTimeout)
+		defer cancel()
+		_ = c.client.LeaveGroupContext(ending)
 		c.signOff()
 		c.client.Close()
 	}()
