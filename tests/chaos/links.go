@@ -20,6 +20,20 @@ const (
 	proxiesFirstPort = 9293
 )
 
+// All other ports are a block for each program. They are below those that the
+// system gives to connections: while a program is killed or a connection cut,
+// its port must not be taken by another.
+const (
+	blocksFirstPort = 9300
+	blockPorts      = 10
+	listenPort      = 8 // in the block, after a proxy's for each server
+	opsPort         = 9
+)
+
+func blockAddr(program, port int) string {
+	return fmt.Sprintf("127.0.0.1:%d", blocksFirstPort+blockPorts*program+port)
+}
+
 // network is a proxy between each program and each server.
 type network struct {
 	proxies map[link]*toxiproxy.Proxy
@@ -33,8 +47,8 @@ func newNetwork(c config.Config) (*network, error) {
 	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(prometheus.NewRegistry()), zerolog.Nop())
 	n := &network{proxies: map[link]*toxiproxy.Proxy{}}
 	for i, m := range members {
-		for _, name := range servers {
-			listen, upstream := "127.0.0.1:0", upstreams[name]
+		for port, name := range servers {
+			listen, upstream := blockAddr(i, port), upstreams[name]
 			if name == kafka {
 				listen, upstream = fmt.Sprintf("127.0.0.1:%d", proxiesFirstPort+i), fmt.Sprintf("127.0.0.1:%d", proxiedFirstPort+i)
 			}

@@ -91,28 +91,25 @@ func newStage(ctx context.Context) (s *stage, err error) {
 
 // startPrograms starts each program with ports and a journal of its own.
 func (s *stage) startPrograms(direct map[string]string) error {
-	for _, m := range members {
-		addrs, err := fleet.FreeAddrs(2)
-		if err != nil {
-			return err
-		}
+	for i, m := range members {
+		listen, ops := blockAddr(i, listenPort), blockAddr(i, opsPort)
 		variables := s.network.variables(direct, m.name)
 		maps.Copy(variables, map[string]string{
 			config.Prefix + "JOURNAL_PATH":          filepath.Join(s.folder, m.name, journalFile),
-			config.Prefix + "GATEWAY_LISTEN":        addrs[0],
-			config.Prefix + "PUBLIC_URL":            "http://" + addrs[0],
-			config.Prefix + "GATEWAY_OPS_LISTEN":    addrs[1],
-			config.Prefix + "INGESTER_OPS_LISTEN":   addrs[1],
-			config.Prefix + "AGGREGATOR_OPS_LISTEN": addrs[1],
+			config.Prefix + "GATEWAY_LISTEN":        listen,
+			config.Prefix + "PUBLIC_URL":            "http://" + listen,
+			config.Prefix + "GATEWAY_OPS_LISTEN":    ops,
+			config.Prefix + "INGESTER_OPS_LISTEN":   ops,
+			config.Prefix + "AGGREGATOR_OPS_LISTEN": ops,
 		})
 		if err := os.MkdirAll(filepath.Join(s.folder, m.name), 0o700); err != nil {
 			return fmt.Errorf("make folder of %s: %w", m.name, err)
 		}
 		if m.role == gateway {
-			s.urls = append(s.urls, "http://"+addrs[0])
-			s.admins = append(s.admins, client.New("http://"+addrs[0], s.config.AdminKey))
+			s.urls = append(s.urls, "http://"+listen)
+			s.admins = append(s.admins, client.New("http://"+listen, s.config.AdminKey))
 		}
-		k := keep(fleet.NewProgram(m.name, filepath.Join(s.bin(), string(m.role)), addrs[1], s.log(m.name), variables))
+		k := keep(fleet.NewProgram(m.name, filepath.Join(s.bin(), string(m.role)), ops, s.log(m.name), variables))
 		s.keepers = append(s.keepers, k)
 		s.processes[m.name] = k
 	}
