@@ -13,7 +13,7 @@ const missesMax = 5
 
 // Breaker spares clicks the wait for a Kafka that does not answer: they go to
 // the journal at once. It opens by misses and is closed by who drains the
-// journal, when Kafka has taken a click in time again. It is safe for
+// journal, when it has caught up and Kafka takes clicks in time. It is safe for
 // concurrent use.
 type Breaker struct {
 	log    *slog.Logger

@@ -9,9 +9,11 @@ import (
 )
 
 const (
-	// drainMax is how many journalled clicks are on their way at once: they
-	// share Kafka with the clicks of now.
-	drainMax = 1_000
+	// How many journalled clicks are on their way at once: one to find out
+	// whether Kafka is back, then more with each round that went well. At the
+	// most a slow Kafka, a round a second, still gets what comes in.
+	drainSecond = 1_000
+	drainMax    = 10_000
 	// drainIdle is between two looks at a journal that nothing was added to.
 	drainIdle = time.Second
 )
@@ -78,10 +80,12 @@ func (d *Drain) Run(ctx context.Context) {
 			d.pause(ctx, d.Pause)
 			continue
 		}
-		if time.Since(sent) <= d.InTime {
+		// Caught up: what came meanwhile was less than was asked for. Before that,
+		// new clicks are better off in the journal than behind the old ones.
+		if len(clicks) < limit && time.Since(sent) <= d.InTime {
 			d.Breaker.Close()
 		}
-		limit = drainMax
+		limit = min(max(2*limit, drainSecond), drainMax)
 	}
 }
 
