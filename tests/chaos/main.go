@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+	"github.com/rs/zerolog"
 
 	"clickledger/tests/report"
 )
@@ -71,6 +72,7 @@ func run(ctx context.Context, s settings) (err error) {
 		return err
 	}
 	say("seed %d: %d faults in %v; again by CHAOS_SEED=%d CHAOS_MINUTES=%g just chaos", s.Seed, len(plan), s.length(), s.Seed, s.Minutes)
+	zerolog.SetGlobalLevel(zerolog.Disabled) // some of toxiproxy's toxics talk to zerolog's own logger
 	stage, err := newStage(ctx)
 	if err != nil {
 		return err
