@@ -67,7 +67,9 @@ func (h *hand) make(ctx context.Context, f fault) {
 	if f.lasts == 0 {
 		ended = began // a blow is over at once: what follows is recovery
 	}
-	recoverErr := poll.Until(ctx, recoverTimeout, lookInterval, func(ctx context.Context) error { return h.feels(ctx, f) })
+	recoverErr := poll.Until(ctx, recoverTimeout, lookInterval, func(ctx context.Context) error {
+		return errors.Join(h.feels(ctx, f), h.store.counts(ctx, ended))
+	})
 	h.score.update(hit, func(s *strike) {
 		s.ended, s.over = ended, true
 		s.inFlight += h.crowd.begun.Load() - before

@@ -53,8 +53,8 @@ type kindLine struct {
 	Lost            int     `json:"lost"`      // clicked meanwhile; under other faults, too
 	Doubled         int     `json:"doubled"`
 	WorstRedirectMS float64 `json:"worst_redirect_ms"`
-	WorstRecoveryS  float64 `json:"worst_recovery_s"` // from the fault's end until all it touched is ready
-	Unrecovered     int     `json:"unrecovered"`      // not ready within two minutes
+	WorstRecoveryS  float64 `json:"worst_recovery_s"` // from the fault's end until all it touched is ready and new clicks are stored
+	Unrecovered     int     `json:"unrecovered"`      // not within two minutes
 }
 
 type tableFaults struct {

@@ -13,7 +13,7 @@ type strike struct {
 	fault     fault
 	begun     time.Time
 	ended     time.Time // the harm was taken back
-	recovered time.Time // what was hit was ready again; zero: not in time
+	recovered time.Time // what was hit was ready again and new clicks were stored; zero: not in time
 	over      bool
 	inFlight  int64 // clicks that were under way at some time of it
 	worst     time.Duration

@@ -74,6 +74,28 @@ func (s *store) wipe(ctx context.Context, target string) error {
 	})
 }
 
+// lookBack is how old a partition's last click may be before it is taken for
+// one that nobody clicks.
+const lookBack = 10 * time.Minute
+
+// counts is nil when of every partition a click made since a time is stored.
+func (s *store) counts(ctx context.Context, since time.Time) error {
+	asking, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	var behind, all uint64
+	err := s.conn.QueryRow(asking, `SELECT countIf(latest <= fromUnixTimestamp64Milli(?)), count()
+		FROM (SELECT max(clicked_at) AS latest FROM clicks WHERE clicked_at > fromUnixTimestamp64Milli(?) GROUP BY partition)`,
+		since.UnixMilli(), since.Add(-lookBack).UnixMilli()).Scan(&behind, &all)
+	switch {
+	case err != nil:
+		return fmt.Errorf("look for new clicks: %w", err)
+	case all == 0 || behind > 0:
+		return fmt.Errorf("of %d of %d partitions no click is stored that was made since", behind, all)
+	default:
+		return nil
+	}
+}
+
 // stored is in which minutes each impression stands in the table of clicks.
 func (s *store) stored(ctx context.Context) (map[uuid.UUID][]time.Time, error) {
 	rows, err := s.conn.Query(ctx, "SELECT impression_id, minute FROM clicks FINAL")
