@@ -48,6 +48,10 @@ demo: run
 load: run
     @go run ./tests/load
 
+# Measure the seen index: memory, check, mark, rebuild. CLICKS=10000000 just bench-seen
+bench-seen: up
+    @go run ./tests/bench/seen
+
 # Every test, on the real servers.
 test: up
     go test -count=1 -timeout 15m ./...
