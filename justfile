@@ -56,6 +56,15 @@ bench-seen: up
 test: up
     go test -count=1 -timeout 15m ./...
 
+# Feed what reads foreign bytes with made-up ones, each target FUZZ_SECONDS long (20).
+fuzz:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    grep -rHoE --include='*_test.go' '^func Fuzz[A-Za-z]+' gateway internal | while IFS=: read -r file name; do
+        echo "$(dirname "$file") ${name#func }"
+        go test -run '^$' -fuzz "^${name#func }\$" -fuzztime "${FUZZ_SECONDS:-20}s" "./$(dirname "$file")" </dev/null
+    done
+
 # The longer tests: servers are stopped and started under load.
 drills: up
     go test -count=1 -timeout 45m -tags drill ./tests/drills/...

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"crypto/rand"
+	"runtime/metrics"
 	"strings"
 	"testing"
 	"time"
@@ -91,4 +92,38 @@ func BenchmarkRecord(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// What is read at all is written to the same again, and reading takes memory
+// for no more than is there.
+func FuzzRecord(f *testing.F) {
+	good := someClick(f)
+	value, err := encodeRecord(&good)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(value)
+	f.Add(value[:len(value)-1])
+	f.Add([]byte{8, 1, 16, 1, 24, 1, 34, 0xff, 0xff, 0xff, 0xff, 0x0f}) // an impression of 4 GiB
+	f.Add([]byte{})
+	allocated := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
+	f.Fuzz(func(t *testing.T, value []byte) {
+		metrics.Read(allocated)
+		before := allocated[0].Value.Uint64()
+		c, err := decodeRecord(value, &recordv1.Click{})
+		metrics.Read(allocated)
+		if grew := allocated[0].Value.Uint64() - before; grew > 1<<20+64*uint64(len(value)) {
+			t.Errorf("%d bytes of value took %d bytes of memory", len(value), grew)
+		}
+		if err != nil {
+			return
+		}
+		again, err := encodeRecord(&c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if decoded, err := decodeRecord(again, &recordv1.Click{}); err != nil || decoded != c {
+			t.Errorf("decoded %+v, then %+v: %v", c, decoded, err)
+		}
+	})
 }
