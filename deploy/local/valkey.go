@@ -14,7 +14,7 @@ import (
 // must come back empty: an old copy of it would say "not seen" of what was.
 const (
 	valkeyCacheConfig = "maxmemory 256mb\nmaxmemory-policy allkeys-lru\n"
-	valkeySeenConfig  = "maxmemory 2gb\nmaxmemory-policy noeviction\nset-max-intset-entries 512\n"
+	valkeySeenConfig  = "maxmemory 2gb\nmaxmemory-policy noeviction\nset-max-intset-entries 1024\n"
 )
 
 func valkeyService(name, what, addr, config string) service {

@@ -54,7 +54,7 @@ type Config struct {
 	ValkeyCacheAddr string `env:"VALKEY_CACHE_ADDR" envDefault:"127.0.0.1:6379" help:"catalogue cache; may evict"`
 	ValkeySeenAddr  string `env:"VALKEY_SEEN_ADDR" envDefault:"127.0.0.1:6380" help:"seen index; must not evict"`
 	ValkeyPassword  string `env:"VALKEY_PASSWORD" help:"of both"`
-	SeenShards      int    `env:"SEEN_SHARDS" envDefault:"32" help:"shards of the seen index"`
+	SeenShards      int    `env:"SEEN_SHARDS" envDefault:"16" help:"shards of the seen index; another number has it rebuilt"`
 
 	S3Endpoint  string `env:"S3_ENDPOINT" envDefault:"127.0.0.1:9100"`
 	S3AccessKey string `env:"S3_ACCESS_KEY,required"`
