@@ -15,17 +15,22 @@ import (
 // built: the index was wiped meanwhile, or another rebuild took over.
 const ErrorSeenLost = "SeenLost"
 
+// refillSpan is how many minutes of clicks are read at once; what was refilled
+// is remembered after each.
+const refillSpan = 15 * time.Minute
+
 // seenIndex is the index that is rebuilt.
 type seenIndex interface {
 	Complete(ctx context.Context) (bool, error)
 	BeginRebuild(ctx context.Context, nonce string) (runID string, err error)
+	Rebuilding(ctx context.Context, nonce, runID string) (bool, error)
 	Mark(ctx context.Context, ids []click.ImpressionID) error
 	FinishRebuild(ctx context.Context, nonce, runID string) (complete bool, err error)
 }
 
 // impressions is the store that knows what was counted.
 type impressions interface {
-	StreamImpressions(ctx context.Context, since time.Time, each func([]click.ImpressionID) error) error
+	StreamSpan(ctx context.Context, since, from, to time.Time, each func([]click.ImpressionID) error) error
 }
 
 // RebuildSeen is the activities that refill the seen index from the store.
@@ -48,43 +53,118 @@ type RefillSeenResult struct {
 	IssuedSince     string `json:"issued_since,omitempty"` // RFC 3339
 }
 
+// refillCursor is how far a rebuild came: its heartbeat, which operators see in
+// the UI and the next attempt goes on from.
+type refillCursor struct {
+	Nonce       string    `json:"nonce"`
+	RunID       string    `json:"run_id"`
+	IssuedSince time.Time `json:"issued_since"`
+	Through     time.Time `json:"through"` // the clicks of all minutes before are refilled
+	Until       time.Time `json:"until"`   // the last span begins at or before it and has no end
+	Impressions uint64    `json:"impressions"`
+	PerSecond   uint64    `json:"per_second"` // of this attempt
+}
+
 // RefillSeen marks every counted impression that the index must know, then
 // declares the index complete. Its order is what makes it exact: the nonce is
 // in every shard before the store is read, so whatever is lost from then on
 // takes the nonce with it, and a click stored after the read is marked by the
 // ingester that stored it.
 //
-// Each attempt begins anew, with a nonce of its own; marking again changes
-// nothing. Memory does not grow with the number of impressions.
+// It reads a quarter of an hour of clicks at a time. A next attempt goes on
+// where the last one was, as long as its nonce is still in every shard; else it
+// begins anew with a nonce of its own. Marking again changes nothing. Memory
+// does not grow with the number of impressions.
 func (r *RebuildSeen) RefillSeen(ctx context.Context, in RefillSeenInput) (RefillSeenResult, error) {
-	if !in.Force {
-		complete, err := r.Seen.Complete(ctx)
-		if complete || err != nil {
-			return RefillSeenResult{CompleteAlready: complete}, err
+	at, resumed, err := r.resume(ctx)
+	if err != nil {
+		return RefillSeenResult{}, err
+	}
+	if !resumed {
+		if !in.Force {
+			complete, err := r.Seen.Complete(ctx)
+			if complete || err != nil {
+				return RefillSeenResult{CompleteAlready: complete}, err
+			}
+		}
+		if at, err = r.begin(ctx); err != nil {
+			return RefillSeenResult{}, err
 		}
 	}
+	if err := r.refill(ctx, &at); err != nil {
+		return RefillSeenResult{}, err
+	}
+	complete, err := r.Seen.FinishRebuild(ctx, at.Nonce, at.RunID)
+	if err == nil && !complete {
+		err = lostWhileRebuilt()
+	}
+	return RefillSeenResult{Impressions: at.Impressions, IssuedSince: at.IssuedSince.UTC().Format(time.RFC3339)}, err
+}
+
+// resume is where the last attempt was, if all that it marked is still there.
+func (r *RebuildSeen) resume(ctx context.Context) (at refillCursor, resumed bool, err error) {
+	if !activity.HasHeartbeatDetails(ctx) {
+		return at, false, nil
+	}
+	if err := activity.GetHeartbeatDetails(ctx, &at); err != nil || at.Nonce == "" {
+		return at, false, nil // written by another version: begin anew
+	}
+	resumed, err = r.Seen.Rebuilding(ctx, at.Nonce, at.RunID)
+	return at, resumed, err
+}
+
+func (r *RebuildSeen) begin(ctx context.Context) (refillCursor, error) {
 	nonce := rand.Text()
 	runID, err := r.Seen.BeginRebuild(ctx, nonce)
 	if err != nil {
-		return RefillSeenResult{}, err
+		return refillCursor{}, err
 	}
-	since := click.SeenSince(r.Validity, r.Now())
-	result := RefillSeenResult{IssuedSince: since.UTC().Format(time.RFC3339)}
-	activity.RecordHeartbeat(ctx, result)
-	err = r.Impressions.StreamImpressions(ctx, since, func(ids []click.ImpressionID) error {
-		if err := r.Seen.Mark(ctx, ids); err != nil {
+	now := r.Now()
+	since := click.SeenSince(r.Validity, now)
+	at := refillCursor{Nonce: nonce, RunID: runID, IssuedSince: since, Through: click.SeenWindow(since), Until: now}
+	activity.RecordHeartbeat(ctx, at)
+	return at, nil
+}
+
+// refill marks what is stored from at.Through on, and moves at.
+func (r *RebuildSeen) refill(ctx context.Context, at *refillCursor) error {
+	began, before := time.Now(), at.Impressions
+	for last := false; !last; {
+		to := at.Through.Add(refillSpan)
+		if last = to.After(at.Until); last {
+			to = time.Time{} // a gateway's clock may be ahead
+		}
+		here := *at
+		err := r.Impressions.StreamSpan(ctx, at.IssuedSince, at.Through, to, func(ids []click.ImpressionID) error {
+			if err := r.Seen.Mark(ctx, ids); err != nil {
+				return err
+			}
+			here.Impressions += uint64(len(ids))
+			here.PerSecond = uint64(float64(here.Impressions-before) / time.Since(began).Seconds())
+			// The span is not done: a next attempt counts and marks it again.
+			shown := *at
+			shown.PerSecond = here.PerSecond
+			activity.RecordHeartbeat(ctx, shown)
+			return nil
+		})
+		if err != nil || last {
+			at.Impressions = here.Impressions
 			return err
 		}
-		result.Impressions += uint64(len(ids))
-		activity.RecordHeartbeat(ctx, result)
-		return nil
-	})
-	if err != nil {
-		return RefillSeenResult{}, err
+		going, err := r.Seen.Rebuilding(ctx, at.Nonce, at.RunID)
+		if err != nil {
+			return err
+		}
+		if !going {
+			return lostWhileRebuilt()
+		}
+		here.Through = to
+		*at = here
+		activity.RecordHeartbeat(ctx, *at)
 	}
-	complete, err := r.Seen.FinishRebuild(ctx, nonce, runID)
-	if err == nil && !complete {
-		err = temporal.NewApplicationError("the seen index lost shards while it was rebuilt; starting over", ErrorSeenLost)
-	}
-	return result, err
+	return nil
+}
+
+func lostWhileRebuilt() error {
+	return temporal.NewApplicationError("the seen index lost shards while it was rebuilt; starting over", ErrorSeenLost)
 }

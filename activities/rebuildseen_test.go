@@ -16,6 +16,9 @@ import (
 // rebuilt is a seen index and a store that write down what is asked of them.
 type rebuilt struct {
 	complete, loses bool
+	wiped           bool // in the middle
+	spans           [][2]time.Time
+	before          *refillCursor // of an earlier attempt
 	stored          [][]click.ImpressionID
 	since           time.Time
 	did             []string
@@ -39,8 +42,17 @@ func (r *rebuilt) FinishRebuild(_ context.Context, nonce, runID string) (bool, e
 	return !r.loses && runID == "run", nil
 }
 
-func (r *rebuilt) StreamImpressions(_ context.Context, since time.Time, each func([]click.ImpressionID) error) error {
+func (r *rebuilt) Rebuilding(_ context.Context, nonce, runID string) (bool, error) {
+	return !r.wiped && runID == "run", nil
+}
+
+// StreamSpan has all that is stored in the last span, which has no end.
+func (r *rebuilt) StreamSpan(_ context.Context, since, from, to time.Time, each func([]click.ImpressionID) error) error {
 	r.since = since
+	r.spans = append(r.spans, [2]time.Time{from, to})
+	if !to.IsZero() {
+		return nil
+	}
 	for _, block := range r.stored {
 		if err := each(block); err != nil {
 			return err
@@ -53,6 +65,9 @@ func (r *rebuilt) refill(t *testing.T, in RefillSeenInput) (result RefillSeenRes
 	t.Helper()
 	var suite testsuite.WorkflowTestSuite
 	env := suite.NewTestActivityEnvironment()
+	if r.before != nil {
+		env.SetHeartbeatDetails(*r.before)
+	}
 	rebuild := &RebuildSeen{
 		Seen: r, Impressions: r, Validity: 24 * time.Hour,
 		Now: func() time.Time { return time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC) },
@@ -79,6 +94,43 @@ func TestRefillBeginsBeforeItReadsAndFinishesLast(t *testing.T) {
 	}
 	if want := time.Date(2026, 11, 22, 4, 0, 0, 0, time.UTC); !r.since.Equal(want) {
 		t.Errorf("reads from %v, want %v: validity and six hours back", r.since, want)
+	}
+}
+
+func TestRefillReadsEveryMinuteOnceAndTheLastWithoutEnd(t *testing.T) {
+	r := &rebuilt{}
+	if _, err := r.refill(t, RefillSeenInput{}); err != nil {
+		t.Fatal(err)
+	}
+	if want := click.SeenWindow(r.since); !r.spans[0][0].Equal(want) {
+		t.Errorf("reads from %v, want %v", r.spans[0][0], want)
+	}
+	for i, span := range r.spans[1:] {
+		if !span[0].Equal(r.spans[i][1]) {
+			t.Errorf("after the span to %v comes one from %v", r.spans[i][1], span[0])
+		}
+	}
+	if last := r.spans[len(r.spans)-1]; !last[1].IsZero() {
+		t.Errorf("the last span ends at %v", last[1])
+	}
+}
+
+func TestNextAttemptGoesOnUnlessSomethingWasLost(t *testing.T) {
+	until := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
+	before := &refillCursor{Nonce: "earlier", RunID: "run", IssuedSince: until.Add(-30 * time.Hour), Through: until.Add(-time.Hour), Until: until, Impressions: 40}
+	r := &rebuilt{before: before, stored: [][]click.ImpressionID{make([]click.ImpressionID, 2)}}
+	result, err := r.refill(t, RefillSeenInput{})
+	if err != nil || result.Impressions != 42 || !slices.Equal(r.did, []string{"mark", "finish"}) || r.nonces[0] != "earlier" {
+		t.Errorf("result %+v after %v with nonces %v: %v", result, r.did, r.nonces, err)
+	}
+	if !r.spans[0][0].Equal(before.Through) {
+		t.Errorf("goes on from %v, want %v", r.spans[0][0], before.Through)
+	}
+	r = &rebuilt{before: before, wiped: true}
+	_, err = r.refill(t, RefillSeenInput{})
+	var lost *temporal.ApplicationError
+	if !errors.As(err, &lost) || lost.Type() != ErrorSeenLost || !slices.Equal(r.did, []string{"begin"}) || len(r.spans) != 1 {
+		t.Errorf("did %v, read %v: %v; want a new beginning that stops at the first span", r.did, r.spans, err)
 	}
 }
 

@@ -17,6 +17,9 @@ const (
 	// seenMargin is how much earlier than its end a set is no longer trusted:
 	// clocks differ, batches take time.
 	seenMargin = time.Hour
+	// issueSkew is how much later than a click its impression may claim to be
+	// issued: the clocks of issuer and gateway differ by seconds.
+	issueSkew = time.Minute
 )
 
 // What a seen index can answer instead of an answer.
@@ -62,3 +65,7 @@ func SeenRemembers(id ImpressionID, validity time.Duration, now time.Time) bool 
 func SeenSince(validity time.Duration, now time.Time) time.Time {
 	return now.Add(-validity - seenKept).Truncate(time.Second)
 }
+
+// SeenWindow is the start of the first window that can hold a click of an
+// impression issued at or after since.
+func SeenWindow(since time.Time) time.Time { return WindowOf(since.Add(-issueSkew)).Start() }

@@ -15,9 +15,6 @@ import (
 const (
 	// streamBlock is how many impressions StreamImpressions hands over at once.
 	streamBlock = 50_000
-	// issueSkew is how much later than a click its impression may claim to be
-	// issued: the clocks of issuer and gateway differ by seconds.
-	issueSkew = time.Minute
 )
 
 // storedQuery finds which impressions of the external table wanted are stored.
@@ -52,7 +49,7 @@ func (s *Store) StoredAmong(ctx context.Context, clicks []click.Placed, validity
 	err = s.eachImpression(ch.Context(ctx, ch.WithExternalTable(wanted)), storedQuery, func(id click.ImpressionID) error {
 		found[id] = true
 		return nil
-	}, click.WindowOf(from.Add(-issueSkew)).Start(), click.WindowOf(to.Add(validity)).Start())
+	}, click.SeenWindow(from), click.WindowOf(to.Add(validity)).Start())
 	if err != nil {
 		return nil, readError("look up impressions", err)
 	}
@@ -80,10 +77,20 @@ func wantedTable(clicks []click.Placed) (*ext.Table, error) {
 // since, in blocks of at most 50,000 and in no order that can be relied on. Its
 // memory does not grow with their number. The slice is used again after each.
 func (s *Store) StreamImpressions(ctx context.Context, since time.Time, each func([]click.ImpressionID) error) error {
+	return s.StreamSpan(ctx, since, click.SeenWindow(since), time.Time{}, each)
+}
+
+// StreamSpan is StreamImpressions for the clicks of the minutes in [from, to)
+// only; a zero to is no bound.
+func (s *Store) StreamSpan(ctx context.Context, since, from, to time.Time, each func([]click.ImpressionID) error) error {
 	ctx = ch.Context(ctx, ch.WithSettings(ch.Settings{"max_execution_time": 0}))
 	block := make([]click.ImpressionID, 0, streamBlock)
 	var eachErr error // the caller's own, to be told from the store's
-	err := s.eachImpression(ctx, "SELECT impression_id FROM clicks FINAL WHERE minute >= ?", func(id click.ImpressionID) error {
+	query, bounds := "SELECT impression_id FROM clicks FINAL WHERE minute >= ?", []any{from}
+	if !to.IsZero() {
+		query, bounds = query+" AND minute < ?", append(bounds, to)
+	}
+	err := s.eachImpression(ctx, query, func(id click.ImpressionID) error {
 		if id.IssuedAt().Before(since) {
 			return nil
 		}
@@ -92,7 +99,7 @@ func (s *Store) StreamImpressions(ctx context.Context, since time.Time, each fun
 			block = block[:0]
 		}
 		return eachErr
-	}, click.WindowOf(since.Add(-issueSkew)).Start())
+	}, bounds...)
 	if eachErr != nil {
 		return eachErr
 	}

@@ -62,6 +62,29 @@ func (s *SeenIndex) BeginRebuild(ctx context.Context, nonce string) (runID strin
 	return runID, nil
 }
 
+// Rebuilding reports whether the rebuild that left nonce in the run of the
+// server named runID has lost nothing so far and may go on.
+func (s *SeenIndex) Rebuilding(ctx context.Context, nonce, runID string) (bool, error) {
+	commands := []vk.Completed{s.info()}
+	for shard := range s.shards {
+		commands = append(commands, s.client.B().Get().Key(s.shardKey(shard, buildingName)).Build())
+	}
+	answers := s.client.DoMulti(ctx, commands...)
+	run, err := s.examine(ctx, answers[0])
+	if err != nil {
+		return false, err
+	}
+	same := run == runID
+	for _, answer := range answers[1:] {
+		found, err := answer.ToString()
+		if err != nil && !vk.IsValkeyNil(err) {
+			return false, s.fault("look at the rebuild of", err)
+		}
+		same = same && found == nonce
+	}
+	return same, nil
+}
+
 // FinishRebuild declares complete every shard that still holds nonce, for the
 // run of the server that BeginRebuild named. It reports whether that was all of
 // them; else something was lost meanwhile, and the rebuild must start over.

@@ -179,6 +179,26 @@ func TestRebuildThatLostAShardStartsOver(t *testing.T) {
 	}
 }
 
+func TestRebuildGoesOnOnlyWhileNothingIsLost(t *testing.T) {
+	index, _ := newSeenIndex(t)
+	nonce := rand.Text()
+	runID, err := index.BeginRebuild(t.Context(), nonce)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := func(nonce, runID string, want bool) {
+		t.Helper()
+		if got, err := index.Rebuilding(t.Context(), nonce, runID); err != nil || got != want {
+			t.Errorf("goes on: %v, want %v: %v", got, want, err)
+		}
+	}
+	want(nonce, runID, true)
+	want(nonce, "0123456789abcdef", false)
+	want(rand.Text(), runID, false)
+	index.client.Do(t.Context(), index.client.B().Del().Key(index.shardKey(3, buildingName)).Build())
+	want(nonce, runID, false)
+}
+
 func TestOlderRebuildCannotFinish(t *testing.T) {
 	index, _ := newSeenIndex(t)
 	older := rand.Text()
