@@ -119,15 +119,40 @@ func (h *hand) during(ctx context.Context, f fault, harm, mend func() error) err
 	return errors.Join(err, mend())
 }
 
-// fillUp fills the disk of a journal while it is needed: without Kafka.
+// errUnfelt: a full disk that turned nobody away proves nothing.
+var errUnfelt = errors.New("nobody was told that a click is not recorded")
+
+// fillUp fills the disk of a journal while it is needed: without Kafka. A
+// journal that was used before has room of its own; that is taken back first.
 func (h *hand) fillUp(ctx context.Context, f fault) error {
 	away := fault{kind: swallow, link: link{spoolOwner, kafka}}
 	turn := h.turns[away.where()]
 	turn.Lock()
 	defer turn.Unlock()
-	return h.during(ctx, f,
+	if err := h.compact(ctx); err != nil {
+		return err
+	}
+	before := h.score.declaredSoFar()
+	err := h.during(ctx, f,
 		func() error { return errors.Join(h.spool.fill(), h.network.harm(away)) },
 		func() error { return errors.Join(h.spool.free(), h.network.mend(away)) })
+	if err == nil && h.score.declaredSoFar() == before {
+		err = errUnfelt
+	}
+	return err
+}
+
+// compact restarts the journal's gateway with a journal without free pages: it
+// needs some room to start, so this comes before the disk is filled.
+func (h *hand) compact(ctx context.Context) error {
+	owner, ok := h.processes[spoolOwner].(*keeper)
+	if !ok || !h.spool.mounted {
+		return errNoSpool
+	}
+	if err := owner.restartWith(context.WithoutCancel(ctx), h.spool.compact); err != nil {
+		return err
+	}
+	return poll.Until(ctx, recoverTimeout, lookInterval, owner.check)
 }
 
 func (h *hand) kill(ctx context.Context, f fault) error {

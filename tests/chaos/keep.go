@@ -28,6 +28,7 @@ type keeper struct {
 	asked    bool // the running one was told to end, or was killed
 	leaving  bool
 	byItself []error // ends nobody asked for
+	down     func()  // is done once, after the running one's end and before the next start
 	done     chan struct{}
 }
 
@@ -46,7 +47,12 @@ func (k *keeper) run() {
 			k.byItself = append(k.byItself, fmt.Errorf("%s ended by itself at %s: %w", k.program.Name, time.Now().UTC().Format(time.TimeOnly), errors.Join(err, errEnded)))
 		}
 		k.running, k.asked = 0, false
+		down := k.down
+		k.down = nil
 		k.mu.Unlock()
+		if down != nil {
+			down()
+		}
 		poll.Pause(context.Background(), restartPause)
 	}
 }
@@ -100,6 +106,18 @@ func (k *keeper) restart(ctx context.Context) error {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
 	return err
+}
+
+// restartWith is restart, with something done while the program is down.
+func (k *keeper) restartWith(ctx context.Context, down func() error) error {
+	done := make(chan error, 1)
+	k.mu.Lock()
+	k.down = func() { done <- down() }
+	k.mu.Unlock()
+	if err := k.restart(ctx); err != nil {
+		return err
+	}
+	return <-done
 }
 
 func (k *keeper) check(ctx context.Context) error { return k.program.Probe(ctx) }

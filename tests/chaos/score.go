@@ -111,3 +111,9 @@ func (s *score) figures() (latency *hdrhistogram.Histogram, failures map[string]
 	defer s.mu.Unlock()
 	return hdrhistogram.Import(s.latency.Export()), maps.Clone(s.failures), s.unkept
 }
+
+func (s *score) declaredSoFar() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.unkept
+}

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"go.etcd.io/bbolt"
 )
 
 const (
@@ -67,6 +69,30 @@ func (s *spool) fill() error {
 		}
 	}
 	return nil
+}
+
+// compact takes the free pages out of the journal, while nobody has it open: a
+// journal that was used before could keep that many clicks on a full disk.
+func (s *spool) compact() error {
+	path := filepath.Join(s.folder, journalFile)
+	if err := compactJournal(path, path+".new"); err != nil {
+		return fmt.Errorf("compact the journal: %w", err)
+	}
+	return os.Rename(path+".new", path)
+}
+
+func compactJournal(from, to string) (err error) {
+	source, err := bbolt.Open(from, 0o600, &bbolt.Options{ReadOnly: true, Timeout: askTimeout})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, source.Close()) }()
+	target, err := bbolt.Open(to, 0o600, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, target.Close()) }()
+	return bbolt.Compact(target, source, 0)
 }
 
 // free gives the room back.
