@@ -106,10 +106,10 @@ func (r *RebuildSeen) resume(ctx context.Context) (at refillCursor, resumed bool
 	if !activity.HasHeartbeatDetails(ctx) {
 		return at, false, nil
 	}
-	if err := activity.GetHeartbeatDetails(ctx, &at); err != nil || at.Nonce == "" {
-		return at, false, nil // written by another version: begin anew
+	// What another version wrote has no nonce, or cannot be read: begin anew.
+	if unread := activity.GetHeartbeatDetails(ctx, &at); unread == nil && at.Nonce != "" {
+		resumed, err = r.Seen.Rebuilding(ctx, at.Nonce, at.RunID)
 	}
-	resumed, err = r.Seen.Rebuilding(ctx, at.Nonce, at.RunID)
 	return at, resumed, err
 }
 
