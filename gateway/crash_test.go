@@ -478,12 +478,13 @@ func (crashAdsCache) Ad(_ context.Context, id int64) (click.Ad, error) {
 func (c crashAdsCache) Get(ctx context.Context, id int64) (click.Ad, error) { return c.Ad(ctx, id) }
 func (crashAdsCache) Put(context.Context, ...click.Ad) error                { return nil }
 func (crashAdsCache) Ping(context.Context) error                            { return nil }
+func (crashAdsCache) CheckMemory(context.Context) (string, error)           { return "", nil }
 func (crashAdsCache) List(context.Context) ([]click.GatewayState, error)    { return nil, nil }
 
 func crashParts(c config.Config, log *slog.Logger, registry *prometheus.Registry, ads *server.Ads, l *life, b *server.Breaker) server.Parts {
 	return server.Parts{
 		Config: c, Log: log, Registry: registry, Ads: ads, Producer: l, Journal: l, Breaker: b, Filtered: noReports{},
-		Store: store{}, Stream: stream{}, Gateways: crashAdsCache{}, Cache: crashAdsCache{}, Readyz: func(http.ResponseWriter, *http.Request) {},
+		Store: store{}, Stream: stream{}, Gateways: crashAdsCache{}, Cache: crashAdsCache{}, Seen: crashAdsCache{}, Readyz: func(http.ResponseWriter, *http.Request) {},
 	}
 }
 

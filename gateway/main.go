@@ -89,6 +89,11 @@ func run(ctx context.Context, c config.Config, log *slog.Logger) error {
 		return err
 	}
 	defer gateways.Close()
+	seen, err := valkey.OpenSeenIndex(c) // for the status only: the ingester alone judges clicks
+	if err != nil {
+		return err
+	}
+	defer seen.Close()
 	breaker := server.NewBreaker(log, ops.Registry)
 
 	filtered, err := kafka.NewFilteredProducer(c)
@@ -99,7 +104,7 @@ func run(ctx context.Context, c config.Config, log *slog.Logger) error {
 
 	srv, err := server.New(server.Parts{
 		Config: c, Log: log, Registry: ops.Registry, Ads: ads, Producer: producer, Filtered: filtered, Journal: kept, Breaker: breaker,
-		Store: store{Store: db, seal: new(recentSeal)}, Stream: stream{admin}, Gateways: gateways, Cache: cache, Readyz: ops.Readyz,
+		Store: store{Store: db, seal: new(recentSeal)}, Stream: stream{admin}, Gateways: gateways, Cache: cache, Seen: seen, Readyz: ops.Readyz,
 	})
 	if err != nil {
 		return err

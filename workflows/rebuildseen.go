@@ -38,6 +38,7 @@ type RebuildSeenResult struct {
 // The ingesters wait for it; the stream stays in Kafka meanwhile. It is begun
 // anew until it succeeds. Run again on a complete index it changes nothing.
 func RebuildSeen(ctx workflow.Context, in RebuildSeenInput) (RebuildSeenResult, error) {
+	workflow.SetCurrentDetails(ctx, "refills; the heartbeat of the pending activity says how far it is")
 	refilled, err := execute(ctx, optionsFor(stepRefill, "refill the seen index from the store"), rebuildSeen.RefillSeen, activities.RefillSeenInput(in))
 	if err != nil {
 		return RebuildSeenResult{}, err

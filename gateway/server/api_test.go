@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -370,6 +371,29 @@ func TestStatusListsWhatIsAwayAndStillAnswers(t *testing.T) {
 	got, err = g.as(testAdminKey).GetStatus(t.Context(), &v1.GetStatusRequest{})
 	if err != nil || got.GetWatermark() != nil || len(got.GetDegradedModes()) != 5 {
 		t.Errorf("all away: %v, %v", got, err)
+	}
+}
+
+func TestStatusTellsOfASeenIndexThatIsNearlyFullOrAway(t *testing.T) {
+	g := newGateway(t)
+	g.store.sealed = time.Now().UTC().Truncate(time.Minute)
+	g.store.hot = []click.FanOut{{AdID: 5, AdvertiserID: 7, FanOut: 240}}
+	for want, c := range map[string]struct {
+		alarm string
+		err   error
+	}{
+		"raise maxmemory": {alarm: "raise maxmemory"},
+		"The seen index does not answer: clicks wait in Kafka and are counted when it is back.": {err: click.ErrUnavailable},
+		"The seen index cannot be used: it evicts":                                              {err: errors.New("it evicts")},
+	} {
+		g.seen.set(c.alarm, c.err)
+		got, err := g.as(testAdminKey).GetStatus(t.Context(), &v1.GetStatusRequest{})
+		if err != nil || len(got.GetDegradedModes()) != 1 || got.GetDegradedModes()[0].GetPart() != "seen" || got.GetDegradedModes()[0].GetMessage() != want {
+			t.Errorf("want %q: %v, %v", want, got, err)
+		}
+		if hot := got.GetHotAds(); len(hot) != 1 || hot[0].GetAdId() != 5 || hot[0].GetAdvertiserId() != 7 || hot[0].GetFanOut() != 240 {
+			t.Errorf("hot ads %v", hot)
+		}
 	}
 }
 

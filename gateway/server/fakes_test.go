@@ -391,6 +391,25 @@ func (s *memoryStream) Lag(context.Context) ([]PartitionLag, error) {
 	return []PartitionLag{{Partition: 0, Committed: 40, End: 50}, {Partition: 1, Committed: 7, End: 7}}, nil
 }
 
+// memorySeen is how full the seen index says it is.
+type memorySeen struct {
+	mu    sync.Mutex
+	alarm string
+	err   error
+}
+
+func (s *memorySeen) CheckMemory(context.Context) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.alarm, s.err
+}
+
+func (s *memorySeen) set(alarm string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.alarm, s.err = alarm, err
+}
+
 // gateway is a whole server over a real HTTP port, its other servers in memory.
 type gateway struct {
 	url      string
@@ -400,6 +419,7 @@ type gateway struct {
 	journal  *memoryJournal
 	breaker  *Breaker
 	gateways memoryGateways
+	seen     memorySeen
 	ads      *Ads
 	ring     *click.Keyring
 	logs     *lockedBuffer
@@ -427,7 +447,7 @@ func newGateway(t testing.TB) *gateway {
 	g.breaker = NewBreaker(log, registry)
 	g.breaker.Close()
 	g.server, err = New(Parts{
-		Config: c, Log: log, Registry: registry, Journal: g.journal, Breaker: g.breaker, Gateways: &g.gateways, Ads: g.ads, Producer: g.stream, Filtered: g.stream, Store: g.store, Stream: g.stream, Cache: g.cache,
+		Config: c, Log: log, Registry: registry, Journal: g.journal, Breaker: g.breaker, Gateways: &g.gateways, Seen: &g.seen, Ads: g.ads, Producer: g.stream, Filtered: g.stream, Store: g.store, Stream: g.stream, Cache: g.cache,
 		Readyz: func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("{}")) },
 	})
 	if err != nil {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -53,6 +54,11 @@ type gatewayStates interface {
 	List(ctx context.Context) ([]click.GatewayState, error)
 }
 
+// seenStatus is how full the seen index is; the alarm is empty while it has room.
+type seenStatus interface {
+	CheckMemory(ctx context.Context) (alarm string, err error)
+}
+
 // operationsService answers OperationsService.
 type operationsService struct {
 	namespace  string
@@ -61,6 +67,7 @@ type operationsService struct {
 	seals      sealStatus
 	hot        hotAdStatus
 	gateways   gatewayStates
+	seen       seenStatus
 	kafka      Pinger
 	clickhouse Pinger
 	cache      Pinger
@@ -93,13 +100,14 @@ func (s *operationsService) GetStatus(ctx context.Context, _ *v1.GetStatusReques
 	wait.Go(func() {
 		s.ping(ctx, s.cache, "cache", "The catalogue cache does not answer: changed ads take up to 10 minutes at other gateways.", report)
 	})
+	wait.Go(func() { s.seenIndex(ctx, report) })
 	wait.Go(func() { s.sealed(ctx, out, report) })
 	wait.Go(func() { s.lag(ctx, out) })
 	wait.Go(func() { s.hotAds(ctx, out) })
 	wait.Go(func() { s.journals(ctx, out, report) })
 	wait.Go(func() { s.watermark(ctx, out, report) })
 	wait.Wait()
-	for _, part := range []string{"kafka", "clickhouse", "cache", "journal", "ingester", "flush"} {
+	for _, part := range []string{"kafka", "clickhouse", "cache", "seen", "journal", "ingester", "flush"} {
 		if sentence, ok := degraded[part]; ok {
 			out.DegradedModes = append(out.DegradedModes, &v1.DegradedMode{Part: part, Message: sentence})
 		}
@@ -110,6 +118,17 @@ func (s *operationsService) GetStatus(ctx context.Context, _ *v1.GetStatusReques
 func (s *operationsService) ping(ctx context.Context, p Pinger, part, sentence string, report func(part, sentence string)) {
 	if err := p.Ping(ctx); err != nil {
 		report(part, sentence)
+	}
+}
+
+func (s *operationsService) seenIndex(ctx context.Context, report func(part, sentence string)) {
+	switch alarm, err := s.seen.CheckMemory(ctx); {
+	case errors.Is(err, click.ErrUnavailable):
+		report("seen", "The seen index does not answer: clicks wait in Kafka and are counted when it is back.")
+	case err != nil:
+		report("seen", "The seen index cannot be used: "+err.Error())
+	case alarm != "":
+		report("seen", alarm)
 	}
 }
 

@@ -51,6 +51,7 @@ type Parts struct {
 	Stream   streamStatus
 	Gateways gatewayStates
 	Cache    Pinger
+	Seen     seenStatus
 	// Readyz answers readiness for the port clicks come in by.
 	Readyz http.HandlerFunc
 }
@@ -66,7 +67,7 @@ type Server struct {
 // New wires the handlers.
 func New(p Parts) (*Server, error) {
 	if p.Log == nil || p.Registry == nil || p.Ads == nil || p.Producer == nil || p.Journal == nil || p.Breaker == nil || p.Filtered == nil || p.Store == nil ||
-		p.Stream == nil || p.Gateways == nil || p.Cache == nil || p.Readyz == nil {
+		p.Stream == nil || p.Gateways == nil || p.Cache == nil || p.Seen == nil || p.Readyz == nil {
 		return nil, errors.New("a part of the server is missing")
 	}
 	keyring, err := click.NewKeyring(p.Config.TokenKeys, p.Config.TokenValidity)
@@ -99,7 +100,7 @@ func New(p Parts) (*Server, error) {
 		},
 		report: &reportService{store: p.Store, now: time.Now},
 		operations: &operationsService{
-			namespace: p.Config.Namespace, lateness: p.Config.AllowedLateness, stream: p.Stream, seals: p.Store, hot: p.Store, gateways: p.Gateways,
+			namespace: p.Config.Namespace, lateness: p.Config.AllowedLateness, stream: p.Stream, seals: p.Store, hot: p.Store, seen: p.Seen, gateways: p.Gateways,
 			kafka: p.Producer, clickhouse: p.Store, cache: p.Cache, now: time.Now,
 		},
 	})

@@ -43,10 +43,6 @@ type SeenIndex struct {
 	memory   atomic.Pointer[SeenMemory]
 }
 
-// SeenMemory is what the index's server uses, in bytes. Max is 0 when it has no
-// limit of its own.
-type SeenMemory struct{ Used, Max int64 }
-
 // OpenSeenIndex makes the seen index of c. A server that is away is no error:
 // each call dials again.
 func OpenSeenIndex(c config.Config) (*SeenIndex, error) {
@@ -90,14 +86,6 @@ func (s *SeenIndex) Ping(ctx context.Context) error {
 		return s.fault("ping", err)
 	}
 	return nil
-}
-
-// Memory is what the server used at the last Ask; zero before the first.
-func (s *SeenIndex) Memory() SeenMemory {
-	if m := s.memory.Load(); m != nil {
-		return *m
-	}
-	return SeenMemory{}
 }
 
 // Remembers reports whether the index, if complete, surely still knows id at

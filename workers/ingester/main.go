@@ -80,6 +80,7 @@ func run(ctx context.Context, c config.Config, log *slog.Logger) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var beside sync.WaitGroup
 	beside.Go(func() { filtered.Run(ctx) })
+	beside.Go(func() { watchMemory(ctx, seen, log) })
 	defer beside.Wait()
 	defer cancel()
 	return ingester.Run(ctx)

@@ -20,6 +20,8 @@ import (
 const (
 	awaitPause   = time.Second
 	awaitTimeout = 5 * time.Second
+	// memoryInterval: a fifth of the index is hours of clicks.
+	memoryInterval = time.Minute
 )
 
 // await waits until check succeeds and says once what it waits for. What no
@@ -79,6 +81,28 @@ func join(ctx context.Context, c config.Config, store *clickhouse.Store, log *sl
 	}
 	consumer.Leave()
 	return nil, fmt.Errorf("%w: %w", ingest.ErrFatal, err)
+}
+
+// watchMemory logs once when the seen index is nearly full, and once when it has
+// room again, until ctx ends.
+func watchMemory(ctx context.Context, seen *valkey.SeenIndex, log *slog.Logger) {
+	for full := false; ; {
+		alarm, err := seen.CheckMemory(ctx)
+		switch {
+		case err != nil: // the ingester itself tells of an index that cannot be asked
+		case alarm != "" && !full:
+			full = true
+			log.Warn(alarm)
+		case alarm == "" && full:
+			full = false
+			log.Info("the seen index has room again")
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(memoryInterval):
+		}
+	}
 }
 
 // registerMemory shows how full the seen index is: a full one stops ingestion.

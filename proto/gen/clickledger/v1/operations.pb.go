@@ -130,7 +130,7 @@ func (x *PartitionStatus) GetLag() int64 {
 // DegradedMode is something that is not as it should be, in a plain sentence.
 type DegradedMode struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Part          string                 `protobuf:"bytes,1,opt,name=part,proto3" json:"part,omitempty"` // kafka, clickhouse, cache, journal, ingester, flush
+	Part          string                 `protobuf:"bytes,1,opt,name=part,proto3" json:"part,omitempty"` // kafka, clickhouse, cache, seen, journal, ingester, flush
 	Message       string                 `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
