@@ -52,6 +52,17 @@ load: run
 bench-seen: up
     @go run ./tests/bench/seen
 
+# Measure the lake: reconcile an hour of 36 million clicks, backfill it, archive; some 10 minutes, most of it to make the lake.
+bench-lake: up
+    @go run ./tests/bench/lake
+
+# Measure the catalogue: an import of 10 million ads, both caches, how soon a change takes effect; some 10 minutes.
+bench-catalogue: up
+    @go run ./tests/bench/catalogue
+# Measure reports: ten million ads, 300 million figures per minute; some 25 minutes, half of them to fill. KEEP=name keeps it for the next time.
+bench-reports: up
+    @go run ./tests/bench/reports
+
 # Every test, on the real servers.
 test: up
     go test -count=1 -timeout 15m ./...

@@ -16,6 +16,16 @@ const (
 	ErrorNotReady     = "NotReady"     // the window is not sealable yet: benign
 	ErrorNoLedger     = "NoLedger"     // setup has not started the ledger
 	ErrorVerification = "Verification" // what was written is not what is stored
+
+	ErrorGone          = "Gone"          // the stream dropped what was to be archived
+	ErrorOtherManifest = "OtherManifest" // the window was archived, and otherwise
+
+	ErrorShrunk = "Shrunk" // the store has fewer rows than were exported before
+
+	ErrorRollup         = "Rollup"         // a day could not be rolled up
+	ErrorLakeIncomplete = "LakeIncomplete" // a manifest or an object of the lake is missing: nothing can be judged
+
+	ErrorReplaced = "Replaced" // the object was replaced while it was imported
 )
 
 // BadInput is an error that no retry mends.
@@ -33,8 +43,13 @@ func notReady(sentence string, wait time.Duration) error {
 
 // translate decides which of the stores' errors a retry cannot mend.
 func translate(err error) error {
-	if errors.Is(err, click.ErrOtherTopic) {
-		return temporal.NewNonRetryableApplicationError(err.Error(), ErrorOtherTopic, err)
+	for sentinel, name := range map[error]string{
+		click.ErrOtherTopic: ErrorOtherTopic, click.ErrGone: ErrorGone, click.ErrOtherManifest: ErrorOtherManifest,
+		click.ErrLakeIncomplete: ErrorLakeIncomplete, click.ErrBadFile: ErrorBadInput, click.ErrReplaced: ErrorReplaced,
+	} {
+		if errors.Is(err, sentinel) {
+			return temporal.NewNonRetryableApplicationError(err.Error(), name, err)
+		}
 	}
 	return err
 }

@@ -18,13 +18,18 @@ type stream interface {
 	Progress(ctx context.Context, notBefore time.Time) (topicID string, progress []click.PartitionProgress, err error)
 }
 
+// topicLedger knows of which topic the stored offsets are.
+type topicLedger interface {
+	LedgerTopic(ctx context.Context) (string, error)
+}
+
 // ledger is the record of windows and their seals.
 type ledger interface {
+	topicLedger
 	SealedThrough(ctx context.Context) (time.Time, error)
 	UnsealedWindows(ctx context.Context, from, before click.Window) ([]click.Window, error)
 	DirtyWindows(ctx context.Context, from, before click.Window, limit int) ([]click.Due, error)
 	WindowSeal(ctx context.Context, w click.Window) (seal click.Seal, wasFinal bool, err error)
-	LedgerTopic(ctx context.Context) (string, error)
 	NextVersion(ctx context.Context) (uint64, error)
 	SealWindow(ctx context.Context, seal click.Seal) error
 }
@@ -75,7 +80,7 @@ func (f *Flush) FixSnapshot(ctx context.Context, in SnapshotInput) (SnapshotResu
 	if wait := closes.Sub(f.Now()); wait > 0 {
 		return SnapshotResult{}, notReady(fmt.Sprintf("window %s is open until %s", in.Window, closes.Format(time.RFC3339)), wait)
 	}
-	topic, progress, err := f.progress(ctx, closes)
+	topic, progress, err := progressOf(ctx, f.Stream, f.Ledger, closes)
 	if err != nil {
 		return SnapshotResult{}, err
 	}
@@ -97,13 +102,14 @@ func (f *Flush) FixSnapshot(ctx context.Context, in SnapshotInput) (SnapshotResu
 	return SnapshotResult{Snapshot: snapshot, WasFinal: wasFinal}, nil
 }
 
-// progress is the stream's, checked to be of the topic the ledger knows.
-func (f *Flush) progress(ctx context.Context, notBefore time.Time) (string, []click.PartitionProgress, error) {
-	topic, progress, err := f.Stream.Progress(ctx, notBefore)
+// progressOf is the stream's progress, checked to be of the topic the ledger
+// knows.
+func progressOf(ctx context.Context, s stream, l topicLedger, notBefore time.Time) (string, []click.PartitionProgress, error) {
+	topic, progress, err := s.Progress(ctx, notBefore)
 	if err != nil {
 		return "", nil, err
 	}
-	known, err := f.Ledger.LedgerTopic(ctx)
+	known, err := l.LedgerTopic(ctx)
 	if err != nil {
 		return "", nil, err
 	}

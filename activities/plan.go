@@ -107,7 +107,7 @@ func (f *Flush) sealable(ctx context.Context, windows []click.Window) (int, erro
 		return 0, nil
 	}
 	check := func(w click.Window) (bool, error) {
-		_, progress, err := f.progress(ctx, w.ClosedAt(f.Lateness))
+		_, progress, err := progressOf(ctx, f.Stream, f.Ledger, w.ClosedAt(f.Lateness))
 		return click.Sealable(progress), err
 	}
 	if all, err := check(windows[len(windows)-1]); err != nil || all {

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"clickledger/gateway/server"
+	"clickledger/internal/click"
 	"clickledger/internal/clickhouse"
 	"clickledger/internal/kafka"
 )
@@ -15,7 +18,19 @@ import (
 // store answers figures in the server's terms.
 type store struct {
 	*clickhouse.Store
-	seal *recentSeal
+	seal       *recentSeal
+	reconciled *recentReconciled
+	owners     *owners
+}
+
+// OwnsAds asks only what was never asked.
+func (s store) OwnsAds(ctx context.Context, advertiserID int64, adIDs []int64) (bool, error) {
+	return s.owners.own(ctx, advertiserID, adIDs, s.Store.OwnsAds)
+}
+
+// AdvertiserExists asks only what was never asked.
+func (s store) AdvertiserExists(ctx context.Context, advertiserID int64) (bool, error) {
+	return s.owners.exists(ctx, advertiserID, s.Store.AdvertiserExists)
 }
 
 // SealedThrough is at most a quarter of a second old.
@@ -23,52 +38,90 @@ func (s store) SealedThrough(ctx context.Context) (time.Time, error) {
 	return s.seal.sealedThrough(ctx, s.Store.SealedThrough)
 }
 
-// Figures reads the sealed minutes, counts the rest, and last asks what was
-// corrected: a correction is written before the figure it corrects.
+// ReconciledThrough is at most some seconds old.
+func (s store) ReconciledThrough(ctx context.Context) time.Time {
+	return s.reconciled.reconciledThrough(ctx, s.Store.ReconciledThrough)
+}
+
+// Figures reads the sealed minutes, counts the rest, and asks what was not
+// counted, side by side.
 func (s store) Figures(ctx context.Context, q server.FiguresQuery) (server.Figures, error) {
+	if !q.AsOf.IsZero() {
+		return s.figuresAsOf(ctx, q)
+	}
 	query := clickhouse.ReportQuery{
 		AdvertiserID: q.AdvertiserID, AdIDs: q.AdIDs, ByAd: q.ByAd,
 		From: q.From, To: q.To, Starts: q.Starts, RowsMax: q.FiguresMax,
 	}
-	sealed, fresh := query, query
+	sealed, fresh, filtered := query, query, query
 	sealed.To = earlier(q.To, q.SealedThrough)
 	fresh.From = later(q.From, q.SealedThrough)
+	filtered.From = later(q.From, q.FilteredFrom)
 	var out server.Figures
+	reads, readCtx := errgroup.WithContext(ctx)
 	if sealed.From.Before(sealed.To) {
-		figures, err := s.SealedFigures(ctx, sealed)
-		if err != nil {
-			return server.Figures{}, err
-		}
-		out.Sealed = figuresOf(figures)
+		reads.Go(func() error {
+			figures, restated, err := s.SealedFigures(readCtx, sealed)
+			out.Sealed, out.Restated = figuresOf(figures), figuresOf(restated)
+			return err
+		})
 	}
 	if fresh.From.Before(fresh.To) {
-		figures, err := s.FreshFigures(ctx, fresh)
-		if err != nil {
-			return server.Figures{}, err
-		}
-		out.Fresh = figuresOf(figures)
+		reads.Go(func() error {
+			figures, err := s.FreshFigures(readCtx, fresh)
+			out.Fresh = figuresOf(figures)
+			return err
+		})
 	}
-	if sealed.From.Before(sealed.To) {
-		points, err := s.RestatedPoints(ctx, sealed)
-		if err != nil {
-			return server.Figures{}, err
-		}
-		out.Restated = figuresOf(points)
-	}
-	filtered := query
-	filtered.From = later(q.From, q.FilteredFrom)
 	if filtered.From.Before(filtered.To) {
-		figures, err := s.FilteredFigures(ctx, filtered)
-		switch {
-		case err == nil:
+		reads.Go(func() error {
+			figures, err := s.FilteredFigures(readCtx, filtered)
+			if readCtx.Err() == nil && (errors.Is(err, context.DeadlineExceeded) ||
+				errors.Is(err, click.ErrTooManyRows) || errors.Is(err, click.ErrTooMuchMemory)) {
+				out.FilteredUnknown = true // the counted clicks are answered all the same
+				return nil
+			}
 			out.Filtered = filteredFiguresOf(figures)
-		case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
-			out.FilteredUnknown = true // the counted clicks are answered all the same
-		default:
-			return server.Figures{}, err
-		}
+			return err
+		})
+	}
+	if err := reads.Wait(); err != nil {
+		return server.Figures{}, err
 	}
 	return out, nil
+}
+
+// ReportedAds asks for ads in the server's terms.
+func (s store) ReportedAds(ctx context.Context, q server.FiguresQuery, after int64) ([]int64, error) {
+	if !q.AsOf.IsZero() {
+		return s.reportedAdsAsOf(ctx, q, after)
+	}
+	return s.Store.ReportedAds(ctx, clickhouse.ReportQuery{
+		AdvertiserID: q.AdvertiserID, From: q.From, To: q.To, RowsMax: q.FiguresMax,
+	}, q.SealedThrough, q.FilteredFrom, after)
+}
+
+// TopAds reads the most clicked ads, and last which of them were corrected.
+func (s store) TopAds(ctx context.Context, q server.FiguresQuery) ([]server.AdClicks, error) {
+	query := clickhouse.ReportQuery{AdvertiserID: q.AdvertiserID, From: q.From, To: q.To, RowsMax: q.FiguresMax}
+	figures, err := s.Store.TopAds(ctx, query, q.SealedThrough)
+	if err != nil {
+		return nil, err
+	}
+	ads, at := make([]server.AdClicks, len(figures)), make(map[int64]int, len(figures))
+	for i, f := range figures {
+		ads[i], at[f.AdID] = server.AdClicks{AdID: f.AdID, Clicks: f.Clicks}, i
+		query.AdIDs = append(query.AdIDs, f.AdID)
+	}
+	query.ByAd, query.Starts, query.To = true, []time.Time{q.From}, earlier(q.To, q.SealedThrough)
+	if len(ads) == 0 || !query.From.Before(query.To) {
+		return ads, nil
+	}
+	restated, err := s.RestatedPoints(ctx, query)
+	for _, f := range restated {
+		ads[at[f.AdID]].Restated = true
+	}
+	return ads, err
 }
 
 func filteredFiguresOf(in []clickhouse.FilteredFigure) []server.FilteredFigure {

@@ -192,7 +192,7 @@ func (s *schedule) live(t *testing.T, number, clicks int) {
 		t.Fatal(err)
 	}
 	l := &life{schedule: s, journal: kept, producer: producer, next: filepath.Join(s.folder, fmt.Sprintf("%d.db", number)), path: s.path}
-	ads, err := server.NewAds(crashAdsCache{}, crashAdsCache{})
+	ads, err := server.NewAds(crashAdsCache{}, crashAdsCache{}, 1<<20)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -480,11 +480,15 @@ func (crashAdsCache) Put(context.Context, ...click.Ad) error                { re
 func (crashAdsCache) Ping(context.Context) error                            { return nil }
 func (crashAdsCache) CheckMemory(context.Context) (string, error)           { return "", nil }
 func (crashAdsCache) List(context.Context) ([]click.GatewayState, error)    { return nil, nil }
+func (crashAdsCache) TellRevoked(context.Context, int64) error              { return nil }
+func (crashAdsCache) State(context.Context) (click.ArchiveState, error) {
+	return click.ArchiveState{}, nil
+}
 
 func crashParts(c config.Config, log *slog.Logger, registry *prometheus.Registry, ads *server.Ads, l *life, b *server.Breaker) server.Parts {
 	return server.Parts{
 		Config: c, Log: log, Registry: registry, Ads: ads, Producer: l, Journal: l, Breaker: b, Filtered: noReports{},
-		Store: store{}, Stream: stream{}, Gateways: crashAdsCache{}, Cache: crashAdsCache{}, Seen: crashAdsCache{}, Readyz: func(http.ResponseWriter, *http.Request) {},
+		Store: store{}, Stream: stream{}, Letters: stream{}, Gateways: crashAdsCache{}, Cache: crashAdsCache{}, Seen: crashAdsCache{}, Archive: crashAdsCache{}, Readyz: func(http.ResponseWriter, *http.Request) {},
 	}
 }
 

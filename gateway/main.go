@@ -17,7 +17,9 @@ import (
 	"clickledger/internal/config"
 	"clickledger/internal/journal"
 	"clickledger/internal/kafka"
+	"clickledger/internal/lake"
 	"clickledger/internal/process"
+	"clickledger/internal/s3"
 	"clickledger/internal/valkey"
 )
 
@@ -73,11 +75,16 @@ func run(ctx context.Context, c config.Config, log *slog.Logger) error {
 		return err
 	}
 	defer cache.Close()
-	ads, err := server.NewAds(cache, db)
+	ads, err := server.NewAds(cache, db, c.AdCacheBytesMax)
 	if err != nil {
 		return err
 	}
-	cache.Watch(ctx, ads.Changed)
+	ads.Watch(ops.Registry)
+	follower := server.NewAdFollower(ads, db, log)
+	cache.Watch(ctx, follower.Changed)
+	// Before the first click: what was changed while nobody could tell the cache.
+	follower.Follow(ctx)
+	go follower.Run(ctx)
 	producer, err := kafka.NewProducer(c)
 	if err != nil {
 		return err
@@ -94,6 +101,10 @@ func run(ctx context.Context, c config.Config, log *slog.Logger) error {
 		return err
 	}
 	defer seen.Close()
+	bucket, err := s3.Open(c) // for the status only, too
+	if err != nil {
+		return err
+	}
 	breaker := server.NewBreaker(log, ops.Registry)
 
 	filtered, err := kafka.NewFilteredProducer(c)
@@ -102,13 +113,19 @@ func run(ctx context.Context, c config.Config, log *slog.Logger) error {
 	}
 	defer filtered.Close()
 
+	known, err := newOwners()
+	if err != nil {
+		return err
+	}
 	srv, err := server.New(server.Parts{
 		Config: c, Log: log, Registry: ops.Registry, Ads: ads, Producer: producer, Filtered: filtered, Journal: kept, Breaker: breaker,
-		Store: store{Store: db, seal: new(recentSeal)}, Stream: stream{admin}, Gateways: gateways, Cache: cache, Seen: seen, Readyz: ops.Readyz,
+		Store: store{Store: db, seal: new(recentSeal), reconciled: new(recentReconciled), owners: known}, Stream: stream{admin}, Letters: admin, Gateways: gateways, Cache: cache, Seen: seen,
+		Archive: &lake.Archive{Lake: bucket, Stream: admin, Now: time.Now}, Readyz: ops.Readyz,
 	})
 	if err != nil {
 		return err
 	}
+	gateways.HearRevoked(ctx, srv.Keys.Forget, log)
 	// Until after the server: the last clicks are reported too.
 	reporting, stopReporting := context.WithCancel(context.WithoutCancel(ctx))
 	var reports sync.WaitGroup

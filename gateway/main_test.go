@@ -19,6 +19,7 @@ import (
 	"clickledger/internal/clickhouse"
 	"clickledger/internal/config"
 	"clickledger/internal/kafka"
+	"clickledger/internal/s3"
 	"clickledger/internal/stacktest"
 	v1 "clickledger/proto/gen/clickledger/v1"
 	"clickledger/proto/gen/clickledger/v1/clickledgerv1connect"
@@ -112,13 +113,27 @@ func eventually(t *testing.T, what string, condition func() bool) {
 }
 
 // as makes the client's calls carry a key.
-func as(key string) connect.Option {
-	return connect.WithInterceptors(connect.UnaryInterceptorFunc(func(next connect.UnaryFunc) connect.UnaryFunc {
-		return func(ctx context.Context, request connect.AnyRequest) (connect.AnyResponse, error) {
-			request.Header().Set("Authorization", "Bearer "+key)
-			return next(ctx, request)
-		}
-	}))
+func as(key string) connect.Option { return connect.WithInterceptors(bearer("Bearer " + key)) }
+
+type bearer string
+
+func (b bearer) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
+	return func(ctx context.Context, request connect.AnyRequest) (connect.AnyResponse, error) {
+		request.Header().Set("Authorization", string(b))
+		return next(ctx, request)
+	}
+}
+
+func (b bearer) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
+	return func(ctx context.Context, spec connect.Spec) connect.StreamingClientConn {
+		conn := next(ctx, spec)
+		conn.RequestHeader().Set("Authorization", string(b))
+		return conn
+	}
+}
+
+func (b bearer) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
+	return next
 }
 
 func (g *running) catalog(key string) clickledgerv1connect.CatalogServiceClient {
@@ -265,33 +280,6 @@ func TestUnknownAdIsKnownToEveryGatewayOnceMade(t *testing.T) {
 	}
 }
 
-func TestRevokedKeyIsRefusedAtEveryGatewayWithinSeconds(t *testing.T) {
-	gateways := startGateways(t, 2)
-	here, there := gateways[0], gateways[1]
-	ad, key := here.adOf(t)
-	get := func(g *running) error {
-		_, err := g.catalog(key).GetAd(t.Context(), &v1.GetAdRequest{AdId: ad.GetAdId()})
-		return err
-	}
-	if err := get(there); err != nil {
-		t.Fatal(err)
-	}
-	admin := here.catalog(here.config.AdminKey)
-	keys, err := admin.ListApiKeys(t.Context(), &v1.ListApiKeysRequest{AdvertiserId: ad.GetAdvertiserId()})
-	if err != nil || len(keys.GetApiKeys()) != 1 {
-		t.Fatalf("%v, %v", keys, err)
-	}
-	if _, err := admin.RevokeApiKey(t.Context(), &v1.RevokeApiKeyRequest{KeyId: keys.GetApiKeys()[0].GetKeyId()}); err != nil {
-		t.Fatal(err)
-	}
-	if err := get(here); connect.CodeOf(err) != connect.CodeUnauthenticated {
-		t.Errorf("at the gateway that revoked it: %v", err)
-	}
-	eventually(t, "the other gateway to refuse the key", func() bool {
-		return connect.CodeOf(get(there)) == connect.CodeUnauthenticated
-	})
-}
-
 func TestStoredClicksAreReportedAsProvisional(t *testing.T) {
 	g := startGateways(t, 1)[0]
 	ad, key := g.adOf(t)
@@ -356,6 +344,68 @@ func TestStatusOfANewInstallationNamesWhatIsMissing(t *testing.T) {
 	}
 	if !slices.Equal(parts, []string{"flush"}) {
 		t.Errorf("degraded: %v", status.GetDegradedModes())
+	}
+}
+
+func TestStatusTellsHowFarTheLakeIsAndDoesNotWaitForOneThatHangs(t *testing.T) {
+	g := startGateways(t, 1)[0]
+	bucket, err := s3.Open(g.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stacktest.Cleanup(t, "bucket", bucket.Drop)
+	if _, err := bucket.Ensure(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	admin, err := kafka.NewAdmin(g.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close()
+	topic, id, bounds, err := admin.Bounds(t.Context(), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := click.ArchiveWindowOf(time.Now().Add(-2 * click.ArchiveLength))
+	m := click.Manifest{Version: click.ManifestVersion, Topic: topic, TopicID: id, Window: w, End: click.ArchiveEnd(w), Ranges: make([]click.ArchivedRange, len(bounds))}
+	for partition := range m.Ranges {
+		m.Ranges[partition].Partition = int32(partition)
+	}
+	if err := bucket.PublishManifest(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	status := func(g *running) (*v1.GetStatusResponse, []string) {
+		t.Helper()
+		got, err := clickledgerv1connect.NewOperationsServiceClient(http.DefaultClient, g.url, as(g.config.AdminKey)).
+			GetStatus(t.Context(), &v1.GetStatusRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var parts []string
+		for _, mode := range got.GetDegradedModes() {
+			parts = append(parts, mode.GetPart())
+		}
+		return got, parts
+	}
+	if got, parts := status(g); !got.GetArchivedThrough().AsTime().Equal(m.End) || !slices.Equal(parts, []string{"flush"}) {
+		t.Errorf("archived through %v, degraded %v", got.GetArchivedThrough(), parts)
+	}
+
+	silent, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0") // it takes connections and says nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = silent.Close() }()
+	hanging := g.config
+	hanging.S3Endpoint = silent.Addr().String()
+	behind := startGateway(t, hanging)
+	began := time.Now()
+	got, parts := status(behind)
+	if got.GetArchivedThrough() != nil || !slices.Equal(parts, []string{"flush", "archive"}) || len(got.GetPartitions()) == 0 {
+		t.Errorf("the lake hangs: %v", got)
+	}
+	if took := time.Since(began); took > 5*time.Second { // 2 s, on a busy machine
+		t.Errorf("it took %v", took)
 	}
 }
 

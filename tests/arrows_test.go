@@ -22,13 +22,14 @@ var clients = map[string]string{
 	"github.com/pressly/goose":        "internal/clickhouse",
 	"github.com/valkey-io/valkey-go":  "internal/valkey",
 	"github.com/minio/minio-go":       "internal/s3",
+	"github.com/parquet-go":           "internal/parquet",
 	"github.com/vbauerster/mpb":       "deploy/local",
 	"github.com/ebitengine/purego":    "deploy/local",
 	"github.com/compose-spec/compose": "deploy",
 }
 
 // storePackages know one technology each and none of each other.
-var storePackages = []string{"internal/kafka", "internal/clickhouse", "internal/valkey", "internal/s3"}
+var storePackages = []string{"internal/kafka", "internal/clickhouse", "internal/valkey", "internal/s3", "internal/parquet"}
 
 // listed is a package as `go list` tells it. Imports are those of its code, without its tests.
 type listed struct {

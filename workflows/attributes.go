@@ -11,6 +11,7 @@ import (
 const (
 	JobAttribute    = "ClickledgerJob"    // Keyword: what kind of work
 	WindowAttribute = "ClickledgerWindow" // Datetime: start of the window worked on
+	StateAttribute  = "ClickledgerState"  // Keyword: what came of a reconciliation or a backfill, or what it waits for
 )
 
 // Job is a value of JobAttribute.

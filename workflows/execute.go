@@ -29,6 +29,15 @@ func plain(err error) error {
 	return err
 }
 
+// sentence is what a failure says, without its type.
+func sentence(err error) string {
+	var said *temporal.ApplicationError
+	if errors.As(err, &said) {
+		return said.Message()
+	}
+	return err.Error()
+}
+
 // child starts a workflow with its one input as a child; a wrong input does not
 // compile.
 func child[In, Out any](

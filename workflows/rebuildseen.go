@@ -51,6 +51,19 @@ func RebuildSeen(ctx workflow.Context, in RebuildSeenInput) (RebuildSeenResult, 
 	return RebuildSeenResult{Impressions: refilled.Impressions, CompleteAlready: refilled.CompleteAlready}, nil
 }
 
+// rebuildOptions is how a rebuild is started as a child. It outlives its parent.
+func rebuildOptions() workflow.ChildWorkflowOptions {
+	return workflow.ChildWorkflowOptions{
+		WorkflowID:               RebuildSeenID,
+		TaskQueue:                OperationsQueue,
+		ParentClosePolicy:        enumspb.PARENT_CLOSE_POLICY_ABANDON,
+		WorkflowIDReusePolicy:    enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE,
+		WorkflowExecutionTimeout: rebuildTimeout,
+		StaticSummary:            "refills the seen index from the store, after a backfill",
+		TypedSearchAttributes:    jobAttributes(JobRebuildSeen),
+	}
+}
+
 // StartRebuildSeen has the seen index rebuilt. One that is being rebuilt
 // already is no error. It does not wait for the end.
 func StartRebuildSeen(ctx context.Context, c client.Client) error {

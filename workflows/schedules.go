@@ -20,7 +20,9 @@ const (
 // Schedules are what setup creates and keeps as they are here, for a ledger
 // with the given allowed lateness.
 func Schedules(lateness time.Duration) []client.ScheduleOptions {
-	return []client.ScheduleOptions{flushSchedule(lateness), hotAdsSchedule()}
+	return []client.ScheduleOptions{
+		flushSchedule(lateness), hotAdsSchedule(), archiveSchedule(), exportSchedule(), cleanSchedule(), reconcileSchedule(), rollupSchedule(),
+	}
 }
 
 // flushSchedule starts FlushTick every minute, soon after a window closes: with

@@ -29,8 +29,12 @@ func programService(name, what, opsListen string, addrs ...string) service {
 		name: name, what: what, group: program, addrs: addrs,
 		command: func(at site) []string { return []string{at.bin(name)} },
 		environment: func(at site) []string {
+			environment := []string{"CLICKLEDGER_JOURNAL_PATH=" + at.data("gateway", "journal.db")}
+			if name == "aggregator" { // the archive's memory would be kept five times
+				return environment
+			}
 			// Some memory for less garbage collection: it costs the redirects their tail.
-			return []string{"GOGC=400", "CLICKLEDGER_JOURNAL_PATH=" + at.data("gateway", "journal.db")}
+			return append(environment, "GOGC=400")
 		},
 		ready: func(ctx context.Context, at site) error {
 			return httpReady(ctx, "http://"+at.settings[opsListen]+"/readyz")

@@ -5,6 +5,8 @@ import (
 	"os/exec"
 	"runtime"
 	"syscall"
+
+	"clickledger/internal/turn"
 )
 
 // spawner starts processes that die with this one, even when it is killed: where the system can tie a child to its parent it ties it
@@ -27,11 +29,18 @@ func newSpawner() spawner {
 const niceness = 19
 
 // start starts the command as the head of a process group of its own. One that yields has the priority of its group lowered: that of
-// the process would only be its first thread's, and it may have made others by now. Those it makes later have the same.
+// the process would only be its first thread's, and it may have made others by now. Those it makes later have the same. One that does
+// not yield, and whatever it starts, is given a processor at once when it wakes up.
 func (s spawner) start(command *exec.Cmd, yields bool) error {
 	command.SysProcAttr = childAttributes()
 	started := make(chan error)
-	s <- func() { started <- command.Start() }
+	s <- func() {
+		if !yields {
+			turn.Take(turn.Prompt)
+			defer turn.Take(turn.Usual)
+		}
+		started <- command.Start()
+	}
 	if err := <-started; err != nil {
 		return fmt.Errorf("start %s: %w", command.Args[0], err)
 	}

@@ -9,13 +9,13 @@ import (
 	"time"
 
 	"github.com/maypok86/otter/v2"
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/singleflight"
 
 	"clickledger/internal/click"
 )
 
 const (
-	adsBytesMax       = 128 << 20
 	adOverheadBytes   = 320 // of one entry: struct, header value, the cache's own node
 	adLife            = 10 * time.Minute
 	unknownAdLife     = 2 * time.Second
@@ -51,6 +51,8 @@ type Ads struct {
 	// changes count what was told of each group of ads, so that a look-up that
 	// was overtaken by a change is not kept.
 	changes [changeCounters]atomic.Uint64
+
+	hits, misses prometheus.Counter
 }
 
 // adEntry is what is known of an ad: the ad, or that there is none.
@@ -63,13 +65,14 @@ type adEntry struct {
 	trusted    time.Time // an older generation is good until then: the servers were just asked in vain
 }
 
-// NewAds makes the look-up over a shared cache and the store.
-func NewAds(shared sharedAds, store adReader) (*Ads, error) {
-	if shared == nil || store == nil {
-		return nil, errors.New("ads need a shared cache and a store")
+// NewAds makes the look-up over a shared cache and the store. In process it
+// keeps some bytesMax.
+func NewAds(shared sharedAds, store adReader, bytesMax int64) (*Ads, error) {
+	if shared == nil || store == nil || bytesMax <= 0 {
+		return nil, errors.New("ads need a shared cache, a store and some room")
 	}
 	entries, err := otter.New(&otter.Options[int64, *adEntry]{
-		MaximumWeight: adsBytesMax,
+		MaximumWeight: uint64(bytesMax),
 		Weigher: func(_ int64, e *adEntry) uint32 {
 			return uint32(adOverheadBytes + len(e.ad.LandingURL) + len(e.ad.Name))
 		},
@@ -80,7 +83,30 @@ func NewAds(shared sharedAds, store adReader) (*Ads, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the cache of ads: %w", err)
 	}
-	return &Ads{shared: shared, store: store, entries: entries}, nil
+	return &Ads{
+		shared: shared, store: store, entries: entries,
+		hits: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "clickledger_gateway_ads_hits_total",
+			Help: "Look-ups of ads that were answered in process.",
+		}),
+		misses: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "clickledger_gateway_ads_misses_total",
+			Help: "Look-ups of ads that had to ask the shared cache, or the store.",
+		}),
+	}, nil
+}
+
+// Watch exposes how much is kept, and how often it was enough.
+func (a *Ads) Watch(registry prometheus.Registerer) {
+	registry.MustRegister(a.hits, a.misses,
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "clickledger_gateway_ads_cached",
+			Help: "Ads kept in process.",
+		}, func() float64 { return float64(a.entries.EstimatedSize()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "clickledger_gateway_ads_cached_bytes",
+			Help: "Memory of the ads kept in process, as it is bounded.",
+		}, func() float64 { return float64(a.entries.WeightedSize()) }))
 }
 
 // Get is an ad; click.ErrNotFound when there is none, click.ErrUnavailable
@@ -123,9 +149,12 @@ func (a *Ads) entry(ctx context.Context, adID int64, now time.Time) (*adEntry, e
 	entry, known := a.entries.GetIfPresent(adID)
 	if !known || (entry.generation != a.generation.Load() && !now.Before(entry.trusted)) {
 		var err error
+		a.misses.Inc()
 		if entry, err = a.refresh(ctx, adID, now, entry); err != nil {
 			return nil, err
 		}
+	} else {
+		a.hits.Inc()
 	}
 	if entry.missing {
 		return nil, click.ErrNotFound
@@ -172,7 +201,7 @@ func (a *Ads) load(ctx context.Context, adID int64) (*adEntry, error) {
 	if err == nil {
 		entry := newAdEntry(ad)
 		a.keep(adID, generation, changes, entry)
-		return entry, nil
+		return a.newer(adID, entry), nil
 	}
 	cacheAnswers := errors.Is(err, click.ErrNotFound)
 	ad, err = a.store.Ad(ctx, adID)
@@ -190,6 +219,15 @@ func (a *Ads) load(ctx context.Context, adID int64) (*adEntry, error) {
 		_ = a.shared.Put(ctx, ad) // it only saves the next gateway a query
 	}
 	return entry, nil
+}
+
+// newer is what is known here instead of an entry, if that is newer: the shared
+// cache may still have an old row after an outage.
+func (a *Ads) newer(adID int64, entry *adEntry) *adEntry {
+	if there, found := a.entries.GetIfPresent(adID); found && there.ad.Revision() > entry.ad.Revision() {
+		return there
+	}
+	return entry
 }
 
 // keep stores an entry unless a change was told of since changes was read. The

@@ -12,7 +12,7 @@ import (
 func newTestAds(t *testing.T) (*Ads, *memoryCache, *memoryStore) {
 	t.Helper()
 	cache, store := &memoryCache{rows: map[int64]click.Ad{}}, newMemoryStore()
-	ads, err := NewAds(cache, store)
+	ads, err := NewAds(cache, store, testAdsBytes)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +129,7 @@ func (o *overtaken) Ad(_ context.Context, id int64) (click.Ad, error) {
 
 func TestLookUpOvertakenByAChangeIsNotKept(t *testing.T) {
 	store := &overtaken{}
-	ads, err := NewAds(&memoryCache{away: true, rows: map[int64]click.Ad{}}, store)
+	ads, err := NewAds(&memoryCache{away: true, rows: map[int64]click.Ad{}}, store, testAdsBytes)
 	if err != nil {
 		t.Fatal(err)
 	}

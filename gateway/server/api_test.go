@@ -28,21 +28,57 @@ type client struct {
 }
 
 func (g *gateway) as(key string) client {
-	option := connect.WithInterceptors(connect.UnaryInterceptorFunc(func(next connect.UnaryFunc) connect.UnaryFunc {
-		return func(ctx context.Context, request connect.AnyRequest) (connect.AnyResponse, error) {
-			if key != "" {
-				request.Header().Set("Authorization", "Bearer "+key)
-			}
-			return next(ctx, request)
-		}
-	}))
+	return g.over(http.DefaultClient, key)
+}
+
+// over is as with another HTTP client, or another protocol.
+func (g *gateway) over(http connect.HTTPClient, key string, options ...connect.ClientOption) client {
+	options = append(options, connect.WithInterceptors(bearer(key)))
 	return client{
-		clickledgerv1connect.NewCatalogServiceClient(http.DefaultClient, g.url, option),
-		clickledgerv1connect.NewImpressionServiceClient(http.DefaultClient, g.url, option),
-		clickledgerv1connect.NewReportServiceClient(http.DefaultClient, g.url, option),
-		clickledgerv1connect.NewOperationsServiceClient(http.DefaultClient, g.url, option),
-		clickledgerv1connect.NewClickServiceClient(http.DefaultClient, g.url, option),
+		clickledgerv1connect.NewCatalogServiceClient(http, g.url, options...),
+		clickledgerv1connect.NewImpressionServiceClient(http, g.url, options...),
+		clickledgerv1connect.NewReportServiceClient(http, g.url, options...),
+		clickledgerv1connect.NewOperationsServiceClient(http, g.url, options...),
+		clickledgerv1connect.NewClickServiceClient(http, g.url, options...),
 	}
+}
+
+// bearer makes calls show a key.
+type bearer string
+
+func (b bearer) show(header http.Header) {
+	if b != "" {
+		header.Set("Authorization", "Bearer "+string(b))
+	}
+}
+
+func (b bearer) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
+	return func(ctx context.Context, request connect.AnyRequest) (connect.AnyResponse, error) {
+		b.show(request.Header())
+		return next(ctx, request)
+	}
+}
+
+func (b bearer) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
+	return func(ctx context.Context, spec connect.Spec) connect.StreamingClientConn {
+		conn := next(ctx, spec)
+		b.show(conn.RequestHeader())
+		return conn
+	}
+}
+
+func (b bearer) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
+	return next
+}
+
+// http2 is a client that speaks HTTP/2 without TLS.
+func http2(t *testing.T) *http.Client {
+	t.Helper()
+	var protocols http.Protocols
+	protocols.SetUnencryptedHTTP2(true)
+	transport := &http.Transport{Protocols: &protocols}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport}
 }
 
 // advertiser makes one with one ad.
@@ -343,7 +379,8 @@ func TestAwayStoreIsUnavailableInWordsAndLogsHoldNoKey(t *testing.T) {
 	if !strings.Contains(logs, `"method":"GetAd"`) || !strings.Contains(logs, `"role":"ADVERTISER"`) {
 		t.Errorf("the calls were not logged: %s", logs)
 	}
-	for _, secret := range []string{key, testAdminKey, key[strings.LastIndex(key, "_")+1:]} {
+	_, secretPart, _ := strings.Cut(strings.TrimPrefix(key, keyPrefix), "_") // it may have a _ of its own
+	for _, secret := range []string{key, testAdminKey, secretPart} {
 		if strings.Contains(logs, secret) {
 			t.Error("a key was logged")
 		}
@@ -393,6 +430,39 @@ func TestStatusTellsOfASeenIndexThatIsNearlyFullOrAway(t *testing.T) {
 		}
 		if hot := got.GetHotAds(); len(hot) != 1 || hot[0].GetAdId() != 5 || hot[0].GetAdvertiserId() != 7 || hot[0].GetFanOut() != 240 {
 			t.Errorf("hot ads %v", hot)
+		}
+	}
+}
+
+func TestStatusTellsHowFarTheLakeIs(t *testing.T) {
+	g := newGateway(t)
+	g.store.sealed = time.Now().UTC().Truncate(time.Minute)
+	through, week := time.Now().UTC().Truncate(time.Second).Add(-6*time.Minute), 7*24*time.Hour
+	for what, c := range map[string]struct {
+		state    click.ArchiveState
+		err      error
+		through  bool
+		sentence string
+	}{
+		"up to date":        {state: click.ArchiveState{Through: through, Retention: week}, through: true},
+		"late":              {state: click.ArchiveState{Through: through.Add(-week), Retention: week}, sentence: "begins to drop"},
+		"losing":            {state: click.ArchiveState{Through: through, Retention: week, Dropped: 5}, through: true, sentence: "dropped 5 offsets"},
+		"begins":            {state: click.ArchiveState{Oldest: through, Retention: week}},
+		"does not begin":    {state: click.ArchiveState{Oldest: through.Add(-time.Hour), Retention: week}, sentence: "Nothing is archived yet"},
+		"unreadable":        {err: fmt.Errorf("%w: %w", click.ErrLake, click.ErrUnavailable), sentence: "cannot be read"},
+		"the stream's away": {state: click.ArchiveState{Through: through}, err: click.ErrUnavailable, through: true},
+	} {
+		g.archive.set(c.state, c.err)
+		got, err := g.as(testAdminKey).GetStatus(t.Context(), &v1.GetStatusRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.through && !got.GetArchivedThrough().AsTime().Equal(through) || c.state.Through.IsZero() != (got.GetArchivedThrough() == nil) {
+			t.Errorf("%s: archived through %v", what, got.GetArchivedThrough())
+		}
+		modes := got.GetDegradedModes()
+		if (c.sentence == "") != (len(modes) == 0) || c.sentence != "" && (modes[0].GetPart() != "archive" || !strings.Contains(modes[0].GetMessage(), c.sentence)) {
+			t.Errorf("%s: %v", what, modes)
 		}
 	}
 }

@@ -3,11 +3,26 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
+
+	"connectrpc.com/connect"
 
 	"clickledger/internal/click"
 	v1 "clickledger/proto/gen/clickledger/v1"
 )
+
+const (
+	keysPerAdvertiserMax = 20 // usable ones
+	keysPage             = 1_000
+)
+
+var errLimitIsAdmins = errors.New("calls_per_second is given by an admin")
+
+// revocationNews is how gateways tell each other of revoked keys.
+type revocationNews interface {
+	TellRevoked(ctx context.Context, keyID int64) error
+}
 
 // CreateApiKey makes a key of any role for an admin, of its own for an
 // advertiser. The key is shown in this answer only.
@@ -21,10 +36,14 @@ func (s *catalogService) CreateApiKey(ctx context.Context, in *v1.CreateApiKeyRe
 	if err := s.mayCreateKey(ctx, role, in.GetAdvertiserId()); err != nil {
 		return nil, err
 	}
+	if in.GetCallsPerSecond() != 0 && principalOf(ctx).Role != click.RoleAdmin {
+		return nil, connect.NewError(connect.CodePermissionDenied, errLimitIsAdmins)
+	}
 	shown, key, err := newKey(role, in.GetAdvertiserId(), in.GetName(), s.now())
 	if err != nil {
 		return nil, err
 	}
+	key.CallsPerSecond = in.GetCallsPerSecond()
 	if in.GetExpireTime() != nil {
 		if key.ExpiresAt, err = expiry(in.GetExpireTime().AsTime()); err != nil {
 			return nil, err
@@ -63,7 +82,35 @@ func (s *catalogService) mayCreateKey(ctx context.Context, role click.Role, adve
 	if advertiserID == 0 {
 		return invalid("the role ADVERTISER needs an advertiser_id")
 	}
-	return s.requireExists(ctx, advertiserID)
+	if err := s.requireExists(ctx, advertiserID); err != nil {
+		return err
+	}
+	return s.requireRoom(ctx, advertiserID)
+}
+
+// requireRoom bounds how many keys of an advertiser can be used: limits are per
+// key, and must not be raised by making more of them. Two made at once may be
+// one too many.
+func (s *catalogService) requireRoom(ctx context.Context, advertiserID int64) error {
+	usable := 0
+	for after, more := int64(0), true; more; {
+		keys, err := s.store.APIKeys(ctx, advertiserID, after, keysPage)
+		if err != nil {
+			return err
+		}
+		for _, key := range keys {
+			if key.Usable(s.now()) {
+				usable++
+			}
+			after = key.ID
+		}
+		more = len(keys) == keysPage
+	}
+	if usable >= keysPerAdvertiserMax {
+		return connect.NewError(connect.CodeFailedPrecondition,
+			fmt.Errorf("an advertiser has at most %d keys that can be used: revoke one first", keysPerAdvertiserMax))
+	}
+	return nil
 }
 
 // ListApiKeys reads one page of keys, revoked ones too.
@@ -93,7 +140,10 @@ func (s *catalogService) ListApiKeys(ctx context.Context, in *v1.ListApiKeysRequ
 	return out, nil
 }
 
-// RevokeApiKey ends a key within five seconds at every gateway.
+// RevokeApiKey ends a key within five seconds at every gateway: those that hear of
+// it ask the store at once, the others after that long. A gateway that reaches
+// neither the store nor the others goes on believing the key, for ten minutes at
+// most.
 //
 //nolint:staticcheck // the contract names it
 func (s *catalogService) RevokeApiKey(ctx context.Context, in *v1.RevokeApiKeyRequest) (*v1.RevokeApiKeyResponse, error) {
@@ -123,5 +173,10 @@ func (s *catalogService) RevokeApiKey(ctx context.Context, in *v1.RevokeApiKeyRe
 		}
 	}
 	s.keys.Forget(key.ID)
+	// Also when it was revoked before: whoever repeats it may be the first to hear
+	// that it was stored.
+	if err := s.gateways.TellRevoked(ctx, key.ID); err != nil {
+		s.log.Debug("other gateways will see by the store that a key is revoked", "key_id", key.ID, "error", err)
+	}
 	return &v1.RevokeApiKeyResponse{ApiKey: keyToProto(key)}, nil
 }

@@ -18,6 +18,7 @@ type catalogueStore interface {
 	Ad(ctx context.Context, adID int64) (click.Ad, error)
 	AdsOf(ctx context.Context, advertiserID, after int64, limit int) ([]click.Ad, error)
 	InsertAds(ctx context.Context, ads []click.Ad) error
+	NoteAdChanges(ctx context.Context, changes []click.AdChange) error
 	InsertAdvertiser(ctx context.Context, a click.Advertiser, version uint64) error
 	AdvertiserExists(ctx context.Context, advertiserID int64) (bool, error)
 	APIKey(ctx context.Context, keyID int64) (click.APIKey, error)
@@ -31,12 +32,13 @@ const updateLocks = 64
 // catalogService answers CatalogService. Rows are written to the store, then
 // told to all gateways.
 type catalogService struct {
-	store   catalogueStore
-	ads     *Ads
-	keys    *Keys
-	log     *slog.Logger
-	now     func() time.Time
-	updates [updateLocks]sync.Mutex
+	store    catalogueStore
+	ads      *Ads
+	keys     *Keys
+	log      *slog.Logger
+	gateways revocationNews
+	now      func() time.Time
+	updates  [updateLocks]sync.Mutex
 }
 
 // CreateAdvertiser makes an advertiser and its first key. The advertiser is
@@ -134,6 +136,9 @@ func (s *catalogService) UpdateAd(ctx context.Context, in *v1.UpdateAdRequest) (
 	if changed == ad {
 		// Told again: whoever repeats a change whose answer was lost may be the
 		// first to hear that it was stored, before anybody was told.
+		if err := s.note(ctx, ad); err != nil {
+			return nil, err
+		}
 		s.publish(ctx, ad)
 		return &v1.UpdateAdResponse{Ad: adToProto(ad)}, nil
 	}
@@ -143,6 +148,9 @@ func (s *catalogService) UpdateAd(ctx context.Context, in *v1.UpdateAdRequest) (
 	}
 	changed.Version = max(version, ad.Version+1)
 	if err := s.store.InsertAds(ctx, []click.Ad{changed}); err != nil {
+		return nil, err
+	}
+	if err := s.note(ctx, changed); err != nil {
 		return nil, err
 	}
 	// What is told was read after the write. Its fan-out may have been raised
@@ -221,6 +229,12 @@ func (s *catalogService) requireExists(ctx context.Context, advertiserID int64) 
 		return notFound(errNoSuchAdvertiser)
 	}
 	return nil
+}
+
+// note writes down that an ad was changed, where every gateway looks: those that
+// publish does not reach.
+func (s *catalogService) note(ctx context.Context, ad click.Ad) error {
+	return s.store.NoteAdChanges(ctx, []click.AdChange{{AdID: ad.ID, Version: ad.Version}})
 }
 
 // publish tells the gateways; the rows are safe, so a failure is only logged.

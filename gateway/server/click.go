@@ -102,7 +102,7 @@ func plain(w http.ResponseWriter, status int, sentence string) {
 	header.Set("Content-Type", "text/plain; charset=utf-8")
 	header.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	_, _ = w.Write([]byte(sentence + "\n")) // nobody is left to tell
+	_, _ = w.Write([]byte(sentence + "\n")) //nolint:gosec // plain text that no browser may take for anything else; nobody is left to tell of an error
 }
 
 // tokenOf is the first parameter t of a query. The usual query is just t=TOKEN.

@@ -83,6 +83,7 @@ func keyToProto(k click.APIKey) *v1.ApiKey {
 	return &v1.ApiKey{
 		KeyId: k.ID, Role: roleToProto(k.Role), AdvertiserId: k.AdvertiserID, Name: k.Name,
 		CreateTime: timeToProto(k.CreatedAt), ExpireTime: timeToProto(k.ExpiresAt), RevokeTime: timeToProto(k.RevokedAt),
+		CallsPerSecond: k.CallsPerSecond,
 	}
 }
 

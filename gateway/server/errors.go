@@ -4,8 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"strconv"
+	"time"
 
 	"connectrpc.com/connect"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"clickledger/internal/click"
 )
@@ -37,10 +42,25 @@ func invalidf(format string, args ...any) error {
 	return connect.NewError(connect.CodeInvalidArgument, fmt.Errorf(format, args...))
 }
 
+func exhaustedf(format string, args ...any) error {
+	return connect.NewError(connect.CodeResourceExhausted, fmt.Errorf(format, args...))
+}
+
 // unavailable tells the client when to come back.
 func unavailable(sentence string) error {
 	err := connect.NewError(connect.CodeUnavailable, errors.New(sentence))
 	err.Meta().Set("Retry-After", retryAfterSeconds)
+	return err
+}
+
+// exhausted tells the client that it asks too much at a time, and when to come
+// back: in words, as google.rpc.RetryInfo, and in whole seconds as a header.
+func exhausted(sentence error, after time.Duration) error {
+	err := connect.NewError(connect.CodeResourceExhausted, sentence)
+	if detail, detailErr := connect.NewErrorDetail(&errdetails.RetryInfo{RetryDelay: durationpb.New(after)}); detailErr == nil {
+		err.AddDetail(detail)
+	}
+	err.Meta().Set("Retry-After", strconv.Itoa(int(math.Ceil(after.Seconds()))))
 	return err
 }
 

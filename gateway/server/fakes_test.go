@@ -18,7 +18,10 @@ import (
 	"clickledger/internal/config"
 )
 
-const testAdminKey = "the-admin-key-of-tests"
+const (
+	testAdminKey = "the-admin-key-of-tests"
+	testAdsBytes = 16 << 20
+)
 
 // memoryStore is a store in memory, with an outage.
 type memoryStore struct {
@@ -27,11 +30,81 @@ type memoryStore struct {
 	version     uint64
 	reads       int
 	ads         map[int64]click.Ad
+	changes     []click.AdChange
 	advertisers map[int64]click.Advertiser
 	keys        map[int64]click.APIKey
 	sealed      time.Time
 	hot         []click.FanOut
+	actions     []click.LetterAction
+	record      memoryRecord
+	trail       memoryTrail
 	figures     func(FiguresQuery) Figures
+	// The past: when it begins, until when it is settled, and what was asked of it.
+	ledger, settled time.Time
+	corrections     []click.Correction
+	corrected       []CorrectionsQuery
+	memoryLive
+}
+
+// memoryLive is the recent minutes, in memory.
+type memoryLive struct {
+	liveMu                                      sync.Mutex
+	fresh, finals, restated, ledger, announcing []LiveFigure
+	questions                                   int
+	failing                                     error
+	failsAt                                     int // so many questions from now one is not answered; 0: none
+}
+
+func (m *memoryLive) change(change func(*memoryLive)) {
+	m.liveMu.Lock()
+	defer m.liveMu.Unlock()
+	change(m)
+}
+
+func (m *memoryLive) live(of *[]LiveFigure, from, to time.Time, matches func(LiveFigure) bool) ([]LiveFigure, error) {
+	m.liveMu.Lock()
+	defer m.liveMu.Unlock()
+	m.questions++
+	if m.failsAt--; m.failsAt == 0 {
+		return nil, click.ErrUnavailable
+	}
+	var out []LiveFigure
+	for _, f := range *of {
+		if !f.Minute.Before(from) && f.Minute.Before(to) && matches(f) {
+			out = append(out, f)
+		}
+	}
+	return out, m.failing
+}
+
+func (q LiveQuery) matches(f LiveFigure) bool {
+	if len(q.Minutes) > 0 && !slices.ContainsFunc(q.Minutes, f.Minute.Equal) {
+		return false
+	}
+	if f.AdID == 0 {
+		return slices.Contains(q.Sums, f.AdvertiserID)
+	}
+	return slices.Contains(q.ByAd, f.AdvertiserID) || slices.Contains(q.Ads, [2]int64{f.AdvertiserID, f.AdID})
+}
+
+func (m *memoryLive) LiveFresh(_ context.Context, q LiveQuery) ([]LiveFigure, error) {
+	return m.live(&m.fresh, q.From, q.To, q.matches)
+}
+
+func (m *memoryLive) LiveSealed(_ context.Context, q LiveQuery) ([]LiveFigure, error) {
+	return m.live(&m.finals, q.From, q.To, q.matches)
+}
+
+func (m *memoryLive) LiveRestated(_ context.Context, q LiveQuery) ([]LiveFigure, error) {
+	return m.live(&m.restated, q.From, q.To, q.matches)
+}
+
+func (m *memoryLive) LiveSeals(_ context.Context, from, to time.Time) ([]LiveFigure, error) {
+	return m.live(&m.ledger, from, to, func(LiveFigure) bool { return true })
+}
+
+func (m *memoryLive) LiveAnnounced(_ context.Context, advertisers []int64, from, to time.Time) ([]LiveFigure, error) {
+	return m.live(&m.announcing, from, to, func(f LiveFigure) bool { return slices.Contains(append(advertisers, 0), f.AdvertiserID) })
 }
 
 func newMemoryStore() *memoryStore {
@@ -115,6 +188,36 @@ func (m *memoryStore) InsertAds(_ context.Context, ads []click.Ad) error {
 	return nil
 }
 
+func (m *memoryStore) NoteAdChanges(_ context.Context, changes []click.AdChange) error {
+	defer m.mu.Unlock()
+	err := m.enter()
+	if err == nil {
+		m.changes = append(m.changes, changes...)
+	}
+	return err
+}
+
+// AdChanges are all there ever were: time is not kept.
+func (m *memoryStore) AdChanges(context.Context, time.Time, time.Duration) ([]click.AdChange, time.Time, error) {
+	defer m.mu.Unlock()
+	err := m.enter()
+	return slices.Clone(m.changes), time.Now(), err
+}
+
+func (m *memoryStore) AdsByID(_ context.Context, ids []int64) ([]click.Ad, error) {
+	defer m.mu.Unlock()
+	if err := m.enter(); err != nil {
+		return nil, err
+	}
+	var ads []click.Ad
+	for _, id := range ids {
+		if ad, ok := m.ads[id]; ok {
+			ads = append(ads, ad)
+		}
+	}
+	return ads, nil
+}
+
 func (m *memoryStore) InsertAdvertiser(_ context.Context, a click.Advertiser, _ uint64) error {
 	defer m.mu.Unlock()
 	if err := m.enter(); err != nil {
@@ -186,6 +289,12 @@ func (m *memoryStore) SealedThrough(context.Context) (time.Time, error) {
 	return m.sealed, err
 }
 
+func (m *memoryStore) ReconciledThrough(context.Context) time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return click.NewReconciled(m.record.start, m.record.spans).Through()
+}
+
 func (m *memoryStore) HotAds(context.Context) ([]click.FanOut, error) {
 	defer m.mu.Unlock()
 	if err := m.enter(); err != nil {
@@ -200,6 +309,68 @@ func (m *memoryStore) Figures(_ context.Context, q FiguresQuery) (Figures, error
 		return Figures{}, err
 	}
 	return m.figures(q), nil
+}
+
+// ReportedAds are the ads that figures name.
+func (m *memoryStore) ReportedAds(_ context.Context, q FiguresQuery, after int64) ([]int64, error) {
+	defer m.mu.Unlock()
+	if err := m.enter(); err != nil {
+		return nil, err
+	}
+	var ads []int64
+	for _, id := range seriesOf(FiguresQuery{ByAd: true}, m.figures(q)) {
+		if id > after && len(ads) < q.FiguresMax {
+			ads = append(ads, id)
+		}
+	}
+	return ads, nil
+}
+
+// TopAds are the first figures that are sealed.
+func (m *memoryStore) TopAds(_ context.Context, q FiguresQuery) ([]AdClicks, error) {
+	defer m.mu.Unlock()
+	if err := m.enter(); err != nil {
+		return nil, err
+	}
+	var ads []AdClicks
+	for _, f := range m.figures(q).Sealed {
+		if len(ads) < q.FiguresMax {
+			ads = append(ads, AdClicks{AdID: f.AdID, Clicks: f.Clicks})
+		}
+	}
+	return ads, nil
+}
+
+// SealedThroughAsOf is what is sealed, an hour before.
+func (m *memoryStore) SealedThroughAsOf(_ context.Context, asOf time.Time) (time.Time, error) {
+	defer m.mu.Unlock()
+	if err := m.enter(); err != nil {
+		return time.Time{}, err
+	}
+	switch {
+	case asOf.Before(m.ledger):
+		return time.Time{}, click.ErrBeforeLedger
+	case !m.settled.IsZero() && asOf.After(m.settled):
+		return time.Time{}, click.ErrNotSettled
+	default:
+		return m.sealed.Add(-time.Hour), nil
+	}
+}
+
+// Corrections are those behind the one of the query.
+func (m *memoryStore) Corrections(_ context.Context, q CorrectionsQuery) ([]click.Correction, error) {
+	defer m.mu.Unlock()
+	if err := m.enter(); err != nil {
+		return nil, err
+	}
+	m.corrected = append(m.corrected, q)
+	var found []click.Correction
+	for _, c := range m.corrections {
+		if c.AdID > q.After.AdID && len(found) < q.CorrectionsMax {
+			found = append(found, c)
+		}
+	}
+	return found, nil
 }
 
 // memoryCache is a shared cache in memory, with an outage. It tells nobody of
@@ -338,6 +509,8 @@ type memoryGateways []click.GatewayState
 
 func (g *memoryGateways) List(context.Context) ([]click.GatewayState, error) { return *g, nil }
 
+func (g *memoryGateways) TellRevoked(context.Context, int64) error { return nil }
+
 func (s *memoryStream) SendFiltered(_ context.Context, entries []click.Filtered) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -410,6 +583,25 @@ func (s *memorySeen) set(alarm string, err error) {
 	s.alarm, s.err = alarm, err
 }
 
+// memoryArchive is how far the lake says it is.
+type memoryArchive struct {
+	mu    sync.Mutex
+	state click.ArchiveState
+	err   error
+}
+
+func (a *memoryArchive) State(context.Context) (click.ArchiveState, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.state, a.err
+}
+
+func (a *memoryArchive) set(state click.ArchiveState, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.state, a.err = state, err
+}
+
 // gateway is a whole server over a real HTTP port, its other servers in memory.
 type gateway struct {
 	url      string
@@ -420,6 +612,8 @@ type gateway struct {
 	breaker  *Breaker
 	gateways memoryGateways
 	seen     memorySeen
+	archive  memoryArchive
+	letters  memoryLetters
 	ads      *Ads
 	ring     *click.Keyring
 	logs     *lockedBuffer
@@ -428,16 +622,25 @@ type gateway struct {
 
 func newGateway(t testing.TB) *gateway {
 	t.Helper()
+	return newGatewayWith(t, func(*config.Config) {}, func(*http.Server) {})
+}
+
+// newGatewayWith is newGateway with other settings, and another HTTP server.
+func newGatewayWith(t testing.TB, set func(*config.Config), tune func(*http.Server)) *gateway {
+	t.Helper()
 	g := &gateway{
 		store: newMemoryStore(), cache: &memoryCache{rows: map[int64]click.Ad{}},
 		stream: &memoryStream{}, journal: &memoryJournal{added: make(chan struct{})}, logs: &lockedBuffer{},
 	}
 	c := config.Config{
 		Namespace: "test", AdminKey: testAdminKey, TokenValidity: 24 * time.Hour, PublicURL: "https://click.example.com/",
+		AdvertiserCallsPerSecond: 10_000, PublisherCallsPerSecond: 10_000, AdminCallsPerSecond: 10_000, ChangesPerSecond: 1_000,
+		ReportsAtOnce: 8, ReportRowsMax: 1_000_000,
 		TokenKeys: config.TokenKeys{{ID: 1, Secret: []byte(strings.Repeat("k", 32))}},
 	}
+	set(&c)
 	var err error
-	if g.ads, err = NewAds(g.cache, g.store); err != nil {
+	if g.ads, err = NewAds(g.cache, g.store, testAdsBytes); err != nil {
 		t.Fatal(err)
 	}
 	if g.ring, err = click.NewKeyring(c.TokenKeys, c.TokenValidity); err != nil {
@@ -447,7 +650,7 @@ func newGateway(t testing.TB) *gateway {
 	g.breaker = NewBreaker(log, registry)
 	g.breaker.Close()
 	g.server, err = New(Parts{
-		Config: c, Log: log, Registry: registry, Journal: g.journal, Breaker: g.breaker, Gateways: &g.gateways, Seen: &g.seen, Ads: g.ads, Producer: g.stream, Filtered: g.stream, Store: g.store, Stream: g.stream, Cache: g.cache,
+		Config: c, Log: log, Registry: registry, Journal: g.journal, Breaker: g.breaker, Gateways: &g.gateways, Seen: &g.seen, Archive: &g.archive, Ads: g.ads, Producer: g.stream, Filtered: g.stream, Store: g.store, Letters: &g.letters, Stream: g.stream, Cache: g.cache,
 		Readyz: func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("{}")) },
 	})
 	if err != nil {
@@ -455,6 +658,7 @@ func newGateway(t testing.TB) *gateway {
 	}
 	listening := httptest.NewUnstartedServer(nil)
 	listening.Config = g.server.http
+	tune(listening.Config)
 	listening.Start()
 	t.Cleanup(listening.Close)
 	g.url = listening.URL

@@ -146,14 +146,19 @@ func (r *FilteredReporter) report(ctx context.Context, timeout time.Duration) {
 	r.pending = nil
 }
 
+// swap takes the counts away: from then on nothing is added to them, so they
+// can be read without the lock.
+func (r *FilteredReporter) swap() map[filteredKey]uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	counts := r.counts
+	r.counts = map[filteredKey]uint64{}
+	return counts
+}
+
 // take ends a span of counting and gives its entries their ids.
 func (r *FilteredReporter) take() []click.Filtered {
-	r.mu.Lock()
-	counts := r.counts
-	if len(counts) > 0 {
-		r.counts = map[filteredKey]uint64{}
-	}
-	r.mu.Unlock()
+	counts := r.swap()
 	entries := make([]click.Filtered, 0, len(counts))
 	for key, count := range counts {
 		r.sequence++

@@ -99,6 +99,33 @@ func TestReportsAreByMinuteAdAndReasonEverySecond(t *testing.T) {
 	})
 }
 
+// A report that begins while nothing is counted yet shares nothing with the clicks
+// that come meanwhile: each is in one report. (The race detector sees the rest.)
+func TestAClickThatComesWhileAReportIsTakenIsReportedOnce(t *testing.T) {
+	const clicks = 20_000
+	r := newReporter(t, &memoryStream{})
+	ad, now := testAd(1), time.Now()
+	added := make(chan struct{})
+	go func() {
+		defer close(added)
+		for range clicks {
+			r.add(now, &ad, click.Expired)
+		}
+	}()
+	sum := uint64(0)
+	for running := true; running; {
+		select {
+		case <-added:
+			running = false
+		default:
+		}
+		sum += sumOf(r.take())
+	}
+	if sum != clicks {
+		t.Errorf("%d clicks were reported, %d came", sum, clicks)
+	}
+}
+
 func TestReportsThatMayHaveArrivedAreRepeatedAsTheyWere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		stream := &memoryStream{late: true}

@@ -19,7 +19,20 @@ const callTimeout = 20 * time.Second
 type callKey struct{}
 
 // call is what is known of one API call while it runs.
-type call struct{ principal Principal }
+type call struct {
+	principal Principal
+	eventID   int64 // of the audit; 0 for a call that changes nothing
+	// again finds out once more whether the key is good; only a stream has it.
+	again func() error
+}
+
+// callAgain is whether whoever makes the call of ctx may still make it.
+func callAgain(ctx context.Context) error {
+	if c, ok := ctx.Value(callKey{}).(*call); ok && c.again != nil {
+		return c.again()
+	}
+	return nil
+}
 
 // principalOf is who makes the call of ctx. Methods that need nobody have the
 // zero Principal, which may do nothing.
@@ -28,6 +41,14 @@ func principalOf(ctx context.Context) Principal {
 		return c.principal
 	}
 	return Principal{}
+}
+
+// eventOf is the id under which the audit has the call of ctx.
+func eventOf(ctx context.Context) int64 {
+	if c, ok := ctx.Value(callKey{}).(*call); ok {
+		return c.eventID
+	}
+	return 0
 }
 
 // observe bounds, times, translates and logs each call: the outermost.
@@ -77,21 +98,29 @@ func codeOf(err error) string {
 func authenticate(keys *Keys) connect.UnaryInterceptorFunc {
 	return func(next connect.UnaryFunc) connect.UnaryFunc {
 		return func(ctx context.Context, request connect.AnyRequest) (connect.AnyResponse, error) {
-			principal, err := keys.Authenticate(ctx, request.Header().Get("Authorization"))
-			switch {
-			case errors.Is(err, errKeyGuessing):
-				return nil, connect.NewError(connect.CodeResourceExhausted, err)
-			case errors.Is(err, errKeyMissing), errors.Is(err, errKeyInvalid):
-				return nil, connect.NewError(connect.CodeUnauthenticated, err)
-			case err != nil:
+			if err := enter(ctx, keys, request.Header().Get("Authorization")); err != nil {
 				return nil, err
-			}
-			if this, ok := ctx.Value(callKey{}).(*call); ok {
-				this.principal = principal
 			}
 			return next(ctx, request)
 		}
 	}
+}
+
+// enter finds out who makes the call of ctx, and refuses it to nobody known.
+func enter(ctx context.Context, keys *Keys, header string) error {
+	principal, err := keys.Authenticate(ctx, header)
+	switch {
+	case errors.Is(err, errKeyGuessing):
+		return exhausted(err, keyRetryAfter)
+	case errors.Is(err, errKeyMissing), errors.Is(err, errKeyInvalid):
+		return connect.NewError(connect.CodeUnauthenticated, err)
+	case err != nil:
+		return err
+	}
+	if this, ok := ctx.Value(callKey{}).(*call); ok {
+		this.principal = principal
+	}
+	return nil
 }
 
 // What each may do. An advertiser's own is decided without a look-up, so the

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/maypok86/otter/v2"
@@ -51,11 +52,14 @@ type Principal struct {
 	Role         click.Role
 	AdvertiserID int64 // 0 unless Role is RoleAdvertiser
 	KeyID        int64 // 0: the operator's key of the configuration
+
+	CallsPerSecond uint32 // 0: what its role has
 }
 
 // Keys tells who the holder of an API key is. What the store said of a key is
-// believed for five seconds, and for ten minutes while the store is away. It
-// is safe for concurrent use.
+// believed for five seconds, counted from before it was asked, and for ten
+// minutes while the store is away; its end is looked at with each use. It is safe
+// for concurrent use.
 type Keys struct {
 	admin   [32]byte
 	store   keyReader
@@ -63,6 +67,9 @@ type Keys struct {
 	known   *otter.Cache[int64, *knownKey]
 	loads   singleflight.Group
 	lookUps *rate.Limiter
+
+	mu        sync.Mutex // what was heard of a key is kept, or the key forgotten: one at a time
+	forgotten uint64     // keys so far
 }
 
 type knownKey struct {
@@ -113,7 +120,9 @@ func (k *Keys) Authenticate(ctx context.Context, header string) (Principal, erro
 	if known.missing || subtle.ConstantTimeCompare(hash[:], known.key.Hash[:]) != 1 || !known.key.Usable(k.now()) {
 		return Principal{}, errKeyInvalid // one answer for all: it says nothing about the key
 	}
-	return Principal{Role: known.key.Role, AdvertiserID: known.key.AdvertiserID, KeyID: id}, nil
+	return Principal{
+		Role: known.key.Role, AdvertiserID: known.key.AdvertiserID, KeyID: id, CallsPerSecond: known.key.CallsPerSecond,
+	}, nil
 }
 
 // shownKey is the key in the value of an Authorization header, if there is one.
@@ -123,8 +132,21 @@ func shownKey(header string) (string, bool) {
 	return shown, strings.EqualFold(scheme, "Bearer") && shown != ""
 }
 
-// Forget makes the next use of a key ask the store: after it was changed here.
-func (k *Keys) Forget(keyID int64) { k.known.Invalidate(keyID) }
+// Forget makes the next use of a key ask the store: after it was changed here, or
+// at another gateway. While the store is away, a key that was forgotten is refused.
+func (k *Keys) Forget(keyID int64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.forgotten++
+	k.loads.Forget(strconv.FormatInt(keyID, 10))
+	k.known.Invalidate(keyID)
+}
+
+func (k *Keys) forgottenSoFar() uint64 {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.forgotten
+}
 
 func (k *Keys) confirmed(ctx context.Context, id int64) (*knownKey, error) {
 	now := k.now()
@@ -150,24 +172,38 @@ func (k *Keys) confirmed(ctx context.Context, id int64) (*knownKey, error) {
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
-	if !ok || known.missing || now.Sub(known.confirmed) >= keyUnconfirmedMax {
+	if !ok || known.missing || now.Sub(known.confirmed) >= keyUnconfirmedMax || !k.believeOn(id, *known, now) {
 		return nil, fmt.Errorf("confirm API key: %w: %w", click.ErrUnavailable, err)
 	}
-	again := *known
-	again.askAgain = now.Add(keyRetryAfter)
-	k.known.Set(id, &again)
 	return known, nil
 }
 
+// believeOn makes the store be asked for a key a moment later, unless the key was
+// forgotten while it did not answer.
+func (k *Keys) believeOn(id int64, known knownKey, now time.Time) bool {
+	known.askAgain = now.Add(keyRetryAfter)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	newest, still := k.known.GetIfPresent(id)
+	if still && !newest.confirmed.After(known.confirmed) {
+		k.known.Set(id, &known)
+	}
+	return still
+}
+
 func (k *Keys) load(ctx context.Context, id int64) (*knownKey, error) {
-	now := k.now() // before asking: what is heard is at least as old as this
+	now, forgotten := k.now(), k.forgottenSoFar() // before asking: what is heard is at least as old as this
 	key, err := k.store.APIKey(ctx, id)
 	missing := errors.Is(err, click.ErrNotFound)
 	if err != nil && !missing {
 		return nil, err
 	}
 	known := &knownKey{key: key, missing: missing, confirmed: now, askAgain: now.Add(keyConfirmInterval)}
-	k.known.Set(id, known)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.forgotten == forgotten { // else it may be older than what was heard of it meanwhile
+		k.known.Set(id, known)
+	}
 	return known, nil
 }
 

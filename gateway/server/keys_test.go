@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -104,6 +105,53 @@ func TestAwayStoreLocksNobodyOutForTenMinutes(t *testing.T) {
 	}
 	if _, err := keys.Authenticate(t.Context(), "Bearer "+testAdminKey); err != nil {
 		t.Errorf("the operator: %v", err)
+	}
+}
+
+// heldKeys is a store that answers when it is let go.
+type heldKeys struct {
+	*memoryStore
+	asked, letGo chan struct{}
+}
+
+func (s heldKeys) APIKey(ctx context.Context, id int64) (click.APIKey, error) {
+	key, err := s.memoryStore.APIKey(ctx, id)
+	s.asked <- struct{}{}
+	<-s.letGo
+	return key, err
+}
+
+// A gateway hears that a key was revoked while it waits for the store.
+func TestAForgottenKeyIsNotBelievedBecauseTheStoreWasBeingAsked(t *testing.T) {
+	for _, away := range []bool{false, true} {
+		now := time.Now()
+		keys, store, shown, id := keysAt(t, &now)
+		header := "Bearer " + shown
+		if _, err := keys.Authenticate(t.Context(), header); err != nil {
+			t.Fatal(err)
+		}
+		held := heldKeys{store, make(chan struct{}), make(chan struct{})}
+		keys.store = held
+		now = now.Add(keyConfirmInterval)
+		if away {
+			store.goAway()
+		}
+		done := make(chan error)
+		go func() {
+			_, err := keys.Authenticate(t.Context(), header)
+			done <- err
+		}()
+		<-held.asked
+		keys.Forget(id)
+		held.letGo <- struct{}{}
+		if err := <-done; away && !errors.Is(err, click.ErrUnavailable) {
+			t.Errorf("a key that was forgotten while the store was away: %v", err)
+		}
+		store.goAway()
+		keys.store = store
+		if _, err := keys.Authenticate(t.Context(), header); !errors.Is(err, click.ErrUnavailable) {
+			t.Errorf("after that (away: %t): %v", away, err)
+		}
 	}
 }
 

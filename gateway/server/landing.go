@@ -1,30 +1,11 @@
 package server
 
-import (
-	"net/url"
-	"strings"
-)
+import "clickledger/internal/click"
 
-// checkLandingURL refuses what must never stand in a Location header: anything
-// but an absolute http or https URL with a host, in printable ASCII (others
-// have to be percent-encoded), without a user name.
+// checkLandingURL is click.CheckLandingURL in the terms of a call.
 func checkLandingURL(text string) error {
-	for _, c := range []byte(text) {
-		if c <= ' ' || c >= 0x7f || strings.IndexByte("\"<>\\^`{|}", c) >= 0 {
-			return invalid("landing_url has a space, a control character or another that must be percent-encoded")
-		}
-	}
-	parsed, err := url.Parse(text)
-	if err != nil {
-		return invalid("landing_url is not a URL")
-	}
-	switch {
-	case parsed.Scheme != "http" && parsed.Scheme != "https":
-		return invalid("landing_url must begin with http:// or https://")
-	case parsed.Hostname() == "":
-		return invalid("landing_url has no host")
-	case parsed.User != nil:
-		return invalid("landing_url must not carry a user name or password")
+	if err := click.CheckLandingURL(text); err != nil {
+		return invalid(err.Error())
 	}
 	return nil
 }

@@ -59,15 +59,27 @@ type seenStatus interface {
 	CheckMemory(ctx context.Context) (alarm string, err error)
 }
 
+// archiveStatus is how far the lake is behind the stream. An error that wraps
+// click.ErrLake means that the lake cannot be read; with any other one Through
+// is told nevertheless.
+type archiveStatus interface {
+	State(ctx context.Context) (click.ArchiveState, error)
+}
+
 // operationsService answers OperationsService.
 type operationsService struct {
 	namespace  string
 	lateness   time.Duration
 	stream     streamStatus
+	letters    letterShelf
+	audit      letterAudit
+	trail      auditTrail
 	seals      sealStatus
+	record     reconciliationRecord
 	hot        hotAdStatus
 	gateways   gatewayStates
 	seen       seenStatus
+	archive    archiveStatus
 	kafka      Pinger
 	clickhouse Pinger
 	cache      Pinger
@@ -98,7 +110,7 @@ func (s *operationsService) GetStatus(ctx context.Context, _ *v1.GetStatusReques
 		s.ping(ctx, s.clickhouse, "clickhouse", "ClickHouse does not answer: no reports, no new ads; clicks on known ads go on.", report)
 	})
 	wait.Go(func() {
-		s.ping(ctx, s.cache, "cache", "The catalogue cache does not answer: changed ads take up to 10 minutes at other gateways.", report)
+		s.ping(ctx, s.cache, "cache", "The catalogue cache does not answer: ads are looked up in the store, and changed ones take up to a second at other gateways.", report)
 	})
 	wait.Go(func() { s.seenIndex(ctx, report) })
 	wait.Go(func() { s.sealed(ctx, out, report) })
@@ -106,8 +118,12 @@ func (s *operationsService) GetStatus(ctx context.Context, _ *v1.GetStatusReques
 	wait.Go(func() { s.hotAds(ctx, out) })
 	wait.Go(func() { s.journals(ctx, out, report) })
 	wait.Go(func() { s.watermark(ctx, out, report) })
+	wait.Go(func() { s.dead(ctx, out, report) })
+	lake := sync.OnceValues(func() (click.ArchiveState, error) { return s.archive.State(ctx) })
+	wait.Go(func() { s.archived(out, lake, report) })
+	wait.Go(func() { s.reconciled(ctx, out, lake, report) })
 	wait.Wait()
-	for _, part := range []string{"kafka", "clickhouse", "cache", "seen", "journal", "ingester", "flush"} {
+	for _, part := range []string{"kafka", "clickhouse", "cache", "seen", "journal", "ingester", "flush", "archive", "reconcile", "dead"} {
 		if sentence, ok := degraded[part]; ok {
 			out.DegradedModes = append(out.DegradedModes, &v1.DegradedMode{Part: part, Message: sentence})
 		}
@@ -146,6 +162,23 @@ func (s *operationsService) sealed(ctx context.Context, out *v1.GetStatusRespons
 	out.SealedThrough, out.SealDelay = timeToProto(through), durationpb.New(delay)
 	if delay > sealDelayMax {
 		report("flush", fmt.Sprintf("Figures are final only up to %v ago: flushes are behind.", delay.Round(time.Second)))
+	}
+}
+
+// archived tells how far the lake is. When only Kafka cannot be asked, its ping
+// tells of it.
+func (s *operationsService) archived(out *v1.GetStatusResponse, lake func() (click.ArchiveState, error), report func(part, sentence string)) {
+	state, err := lake()
+	if !state.Through.IsZero() {
+		out.ArchivedThrough = timeToProto(state.Through)
+	}
+	switch {
+	case errors.Is(err, click.ErrLake):
+		report("archive", "The lake's last manifest cannot be read: clicks wait in Kafka and are archived when S3 is back.")
+	case err == nil:
+		if alarm := state.Alarm(s.now()); alarm != "" {
+			report("archive", alarm)
+		}
 	}
 }
 

@@ -14,13 +14,18 @@ func pointStarts(from, to time.Time, g v1.Granularity, loc *time.Location) []tim
 	var starts []time.Time
 	for at := from; at.Before(to); {
 		starts = append(starts, at)
-		next := nextStart(at, g, loc)
-		if !next.After(at) { // a day a time zone left out: never stand still
-			next = at.Add(24 * time.Hour)
-		}
-		at = next
+		at = nextPoint(at, g, loc)
 	}
 	return starts
+}
+
+// nextPoint is where the point ends that begins at an instant.
+func nextPoint(at time.Time, g v1.Granularity, loc *time.Location) time.Time {
+	next := nextStart(at, g, loc)
+	if !next.After(at) { // a day a time zone left out: never stand still
+		next = at.Add(24 * time.Hour)
+	}
+	return next
 }
 
 // nextStart is the first start of a point after at, in UTC.

@@ -37,6 +37,7 @@ type FiguresQuery struct {
 	From, To      time.Time
 	Starts        []time.Time // of the points; none: every minute
 	SealedThrough time.Time
+	AsOf          time.Time // figures as they were then; zero: as they are
 	FilteredFrom  time.Time // what was not counted is known from here on
 	FiguresMax    int       // of each kind; more are cut off
 }
@@ -44,63 +45,108 @@ type FiguresQuery struct {
 // reportStore is where figures are read.
 type reportStore interface {
 	SealedThrough(ctx context.Context) (time.Time, error)
+	// ReconciledThrough is zero while nothing is, or it is not known.
+	ReconciledThrough(ctx context.Context) time.Time
 	OwnsAds(ctx context.Context, advertiserID int64, adIDs []int64) (bool, error)
 	AdvertiserExists(ctx context.Context, advertiserID int64) (bool, error)
 	Figures(ctx context.Context, q FiguresQuery) (Figures, error)
+	// ReportedAds are up to q.FiguresMax ads behind one, ascending, that have
+	// anything to be told of.
+	ReportedAds(ctx context.Context, q FiguresQuery, after int64) ([]int64, error)
+	// TopAds are the q.FiguresMax most clicked ads.
+	TopAds(ctx context.Context, q FiguresQuery) ([]AdClicks, error)
+	pastStore
 }
 
 // reportService answers ReportService.
 type reportService struct {
-	store reportStore
-	now   func() time.Time
+	store   reportStore
+	now     func() time.Time
+	watches *watchHub
 }
 
-// QueryClicks reads figures. What is sealed is read once, first, and used
-// throughout, so that every minute is in the answer exactly once.
+// QueryClicks reads figures.
 func (s *reportService) QueryClicks(ctx context.Context, in *v1.QueryClicksRequest) (*v1.QueryClicksResponse, error) {
-	if err := requireAdvertiser(ctx, in.GetAdvertiserId()); err != nil {
+	asked, query, err := s.prepare(ctx, in)
+	if err != nil {
 		return nil, err
+	}
+	return s.query(ctx, in, asked, query)
+}
+
+// prepare checks a question and makes it one to the store. What is sealed is
+// read once, first, and used throughout, so that every minute is in the answer
+// exactly once.
+func (s *reportService) prepare(ctx context.Context, in *v1.QueryClicksRequest) (reportRange, FiguresQuery, error) {
+	if err := requireAdvertiser(ctx, in.GetAdvertiserId()); err != nil {
+		return reportRange{}, FiguresQuery{}, err
 	}
 	asked, err := readRange(in, s.now())
 	if err != nil {
-		return nil, err
+		return reportRange{}, FiguresQuery{}, err
 	}
-	if err := s.requireOwn(ctx, in); err != nil {
-		return nil, err
-	}
-	sealed, err := s.store.SealedThrough(ctx)
+	asOf, err := readAsOf(in.GetAsOf(), s.now())
 	if err != nil {
-		return nil, err
+		return reportRange{}, FiguresQuery{}, err
+	}
+	if err := s.requireOwn(ctx, in.GetAdvertiserId(), in.GetAdIds()); err != nil {
+		return reportRange{}, FiguresQuery{}, err
+	}
+	sealed, err := s.sealedThrough(ctx, asOf)
+	if err != nil {
+		return reportRange{}, FiguresQuery{}, err
 	}
 	query := FiguresQuery{
 		AdvertiserID: in.GetAdvertiserId(), AdIDs: in.GetAdIds(), ByAd: in.GetGroupByAd(),
-		From: asked.from, To: asked.to, SealedThrough: sealed, FilteredFrom: filteredFrom(asked, s.now()),
+		From: asked.from, To: asked.to, SealedThrough: sealed, AsOf: asOf, FilteredFrom: filteredFrom(asked, s.now()),
 		FiguresMax: pointsMax + 1,
 	}
 	if asked.granularity != v1.Granularity_GRANULARITY_MINUTE {
 		query.Starts = asked.starts
 	}
-	figures, err := s.store.Figures(ctx, query)
-	if err != nil {
-		return nil, err
+	return asked, query, nil
+}
+
+// query answers a question, or the page of it that in asks for.
+func (s *reportService) query(ctx context.Context, in *v1.QueryClicksRequest, asked reportRange, query FiguresQuery) (*v1.QueryClicksResponse, error) {
+	next := ""
+	if paged(in) {
+		var err error
+		if query.AdIDs, next, err = s.page(ctx, in, asked, query); err != nil {
+			return nil, err
+		}
 	}
-	return answer(asked, query, figures)
+	out := &v1.QueryClicksResponse{SealedThrough: timeToProto(query.SealedThrough)} // of a page that has no ads: none in a query means all
+	if !paged(in) || len(query.AdIDs) > 0 {
+		figures, err := s.store.Figures(ctx, query)
+		if err != nil {
+			return nil, err
+		}
+		if out, err = answer(asked, query, figures); err != nil {
+			return nil, err
+		}
+	}
+	out.NextPageToken = next
+	if query.AsOf.IsZero() { // how far they agreed then is not kept
+		out.ReconciledThrough = timeToProto(s.store.ReconciledThrough(ctx))
+	}
+	return out, nil
 }
 
 // requireOwn refuses an advertiser or ads that are not there. Whoever asks with
 // an advertiser's own key need not be told that it exists.
-func (s *reportService) requireOwn(ctx context.Context, in *v1.QueryClicksRequest) error {
-	if len(in.GetAdIds()) == 0 {
+func (s *reportService) requireOwn(ctx context.Context, advertiserID int64, adIDs []int64) error {
+	if len(adIDs) == 0 {
 		if principalOf(ctx).Role == click.RoleAdvertiser {
 			return nil
 		}
-		exists, err := s.store.AdvertiserExists(ctx, in.GetAdvertiserId())
+		exists, err := s.store.AdvertiserExists(ctx, advertiserID)
 		if err == nil && !exists {
 			err = notFound(errNoSuchAdvertiser)
 		}
 		return err
 	}
-	owned, err := s.store.OwnsAds(ctx, in.GetAdvertiserId(), in.GetAdIds())
+	owned, err := s.store.OwnsAds(ctx, advertiserID, adIDs)
 	if err == nil && !owned {
 		err = notFound(errNoSuchAd)
 	}

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -170,11 +171,10 @@ func TestReportRangesAreBoundedInWords(t *testing.T) {
 			in.StartTime = timestamppb.New(now.AddDate(0, 0, -300))
 			in.EndTime = timestamppb.New(now.AddDate(0, 0, 300))
 		},
-		"IANA name":      func(in *v1.QueryClicksRequest) { in.TimeZone = "../etc/passwd" },
-		"such as":        func(in *v1.QueryClicksRequest) { in.TimeZone = "Local" },
-		"as_of":          func(in *v1.QueryClicksRequest) { in.AsOf = timestamppb.Now() },
-		"page_size and":  func(in *v1.QueryClicksRequest) { in.PageSize = 5 },
-		"page_token are": func(in *v1.QueryClicksRequest) { in.PageToken = "x" },
+		"IANA name":               func(in *v1.QueryClicksRequest) { in.TimeZone = "../etc/passwd" },
+		"such as":                 func(in *v1.QueryClicksRequest) { in.TimeZone = "Local" },
+		"an answer of one series": func(in *v1.QueryClicksRequest) { in.PageSize = 5 },
+		"page_token are for":      func(in *v1.QueryClicksRequest) { in.PageToken = "x" },
 	} {
 		in := proto.CloneOf(queryOf(t, "2026-11-23T10:02:00Z"))
 		change(in)
@@ -182,5 +182,55 @@ func TestReportRangesAreBoundedInWords(t *testing.T) {
 		if connect.CodeOf(err) != connect.CodeInvalidArgument || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", want, err)
 		}
+	}
+}
+
+func TestPagesHaveWholeAdsAndEveryOneOnce(t *testing.T) {
+	service, store, _ := reports(t)
+	for id := int64(3); id <= 7; id++ {
+		store.ads[id] = testAd(id)
+	}
+	store.figures = func(q FiguresQuery) Figures {
+		var f Figures
+		for _, id := range []int64{1, 3, 4, 5, 7} {
+			if len(q.AdIDs) == 0 || slices.Contains(q.AdIDs, id) {
+				f.Sealed = append(f.Sealed, Figure{AdID: id, Start: at(t, "2026-11-23T10:01:00Z"), Clicks: uint64(id)})
+			}
+		}
+		return f
+	}
+	for name, c := range map[string]struct {
+		asked []int64
+		size  int32
+		pages [][]int64
+	}{
+		"two ads of two points": {nil, 5, [][]int64{{1, 3}, {4, 5}, {7}}},
+		"one ad at least":       {nil, 1, [][]int64{{1}, {3}, {4}, {5}, {7}}},
+		"exactly one page":      {nil, 10, [][]int64{{1, 3, 4, 5, 7}}},
+		"those asked for":       {[]int64{7, 2, 3}, 4, [][]int64{{2, 3}, {7}}},
+	} {
+		in := queryOf(t, "2026-11-23T10:02:00Z")
+		in.GroupByAd, in.PageSize, in.AdIds = true, c.size, c.asked
+		for i, want := range c.pages {
+			got, err := service.QueryClicks(asAdmin(t), in)
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			var ads []int64
+			for k, p := range got.GetPoints() {
+				if k%2 == 0 {
+					ads = append(ads, p.GetAdId())
+				}
+			}
+			if !slices.Equal(ads, want) || (got.GetNextPageToken() == "") != (i == len(c.pages)-1) {
+				t.Errorf("%s: page %d has ads %v, want %v; next %q", name, i, ads, want, got.GetNextPageToken())
+			}
+			in.PageToken = got.GetNextPageToken()
+		}
+	}
+	in := queryOf(t, "2026-11-23T10:02:00Z")
+	in.GroupByAd, in.PageToken = true, pageToken(7)
+	if got, err := service.QueryClicks(asAdmin(t), in); err != nil || len(got.GetPoints()) > 0 || got.GetSealedThrough() == nil {
+		t.Errorf("behind the last ad: %v, %v", got, err)
 	}
 }

@@ -31,7 +31,7 @@ func (r reportRange) end(i int) time.Time {
 }
 
 func readRange(in *v1.QueryClicksRequest, now time.Time) (reportRange, error) {
-	if err := refuseReserved(in); err != nil {
+	if err := refusePages(in); err != nil {
 		return reportRange{}, err
 	}
 	r := reportRange{
@@ -48,7 +48,7 @@ func readRange(in *v1.QueryClicksRequest, now time.Time) (reportRange, error) {
 		return reportRange{}, err
 	}
 	series := 1
-	if in.GetGroupByAd() && len(in.GetAdIds()) > 0 {
+	if in.GetGroupByAd() && len(in.GetAdIds()) > 0 && !paged(in) {
 		series = len(in.GetAdIds())
 	}
 	if r.granularity == v1.Granularity_GRANULARITY_MINUTE { // known without making them
@@ -60,17 +60,13 @@ func readRange(in *v1.QueryClicksRequest, now time.Time) (reportRange, error) {
 	return r, checkPoints(len(r.starts) * series)
 }
 
-// refuseReserved refuses what the contract only reserves: an answer that
-// silently left it out would be a wrong one.
-func refuseReserved(in *v1.QueryClicksRequest) error {
-	switch {
-	case in.GetPageSize() != 0 || in.GetPageToken() != "":
-		return invalid("page_size and page_token are not supported yet: leave them away")
-	case in.AsOf != nil:
-		return invalid("as_of is not supported yet: leave it away")
-	default:
-		return nil
+// refusePages refuses pages of what has none: an answer that silently left them
+// out would be a wrong one.
+func refusePages(in *v1.QueryClicksRequest) error {
+	if paged(in) && !in.GetGroupByAd() {
+		return invalid("page_size and page_token are for group_by_ad: an answer of one series comes whole")
 	}
+	return nil
 }
 
 func checkBounds(from, to, now time.Time) error {
@@ -105,7 +101,7 @@ func checkPoints(points int) error {
 	if points <= pointsMax {
 		return nil
 	}
-	return invalidf("%s points asked, at most %s: use a coarser granularity", thousands(points), thousands(pointsMax))
+	return invalidf("%s points asked, at most %s: use a coarser granularity, or page_size with group_by_ad", thousands(points), thousands(pointsMax))
 }
 
 // thousands writes 527040 as 527,040.

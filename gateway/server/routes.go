@@ -23,14 +23,18 @@ const messageBytesMax = 4 << 20
 
 type routeParts struct {
 	log          *slog.Logger
+	corsOrigins  []string
 	metrics      *Metrics
 	keys         *Keys
+	limits       *callLimits
+	auditor      *auditor
 	readyz       http.HandlerFunc
 	click        *clickHandler
 	clickService *clickService
 	catalog      *catalogService
 	impression   *impressionService
 	report       *reportService
+	exports      *exportHandler
 	operations   *operationsService
 }
 
@@ -39,17 +43,24 @@ type routeParts struct {
 func routes(p routeParts) http.Handler {
 	open := handlerOptions(p.log, observe(p.log, p.metrics), validate.NewInterceptor())
 	// Who calls is found out before what is asked is checked.
-	known := handlerOptions(p.log, observe(p.log, p.metrics), authenticate(p.keys), validate.NewInterceptor())
+	interceptors := []connect.Interceptor{
+		&streamCalls{log: p.log, metrics: p.metrics, keys: p.keys},
+		observe(p.log, p.metrics), authenticate(p.keys), limitCalls(p.limits), validate.NewInterceptor(), p.auditor.record(),
+	}
+	known := handlerOptions(p.log, interceptors...)
+	p.exports.interceptors = interceptors
 
 	r := &router{click: p.click, services: map[string]http.Handler{}, pages: map[string]http.Handler{
 		"/healthz": http.HandlerFunc(process.Healthz),
 		"/readyz":  p.readyz,
+		exportPath: p.exports,
 		"/":        sentence(http.StatusOK, "Clickledger gateway."),
 	}}
 	r.service(clickledgerv1connect.NewClickServiceHandler(p.clickService, open...))
 	r.keyed(clickledgerv1connect.NewCatalogServiceHandler(p.catalog, known...))
 	r.keyed(clickledgerv1connect.NewImpressionServiceHandler(p.impression, known...))
-	r.keyed(clickledgerv1connect.NewReportServiceHandler(p.report, known...))
+	prefix, reports := clickledgerv1connect.NewReportServiceHandler(p.report, known...)
+	r.keyed(prefix, onLine(reports))
 	r.keyed(clickledgerv1connect.NewOperationsServiceHandler(p.operations, known...))
 
 	names := []string{
@@ -62,6 +73,7 @@ func routes(p routeParts) http.Handler {
 	r.service(grpcreflect.NewHandlerV1(reflector, limit))
 	r.service(grpcreflect.NewHandlerV1Alpha(reflector, limit))
 	r.service(grpchealth.NewHandler(grpchealth.NewStaticChecker(names...), limit))
+	r.rest = crossOrigin(p.corsOrigins, http.HandlerFunc(r.serveRest))
 	return r
 }
 
@@ -71,6 +83,7 @@ type router struct {
 	click    http.Handler
 	pages    map[string]http.Handler // by path
 	services map[string]http.Handler // by /SERVICE/, the first part of /SERVICE/METHOD
+	rest     http.Handler            // all but clicks
 }
 
 func (r *router) service(prefix string, handler http.Handler) { r.services[prefix] = handler }
@@ -90,11 +103,15 @@ func (r *router) keyed(prefix string, handler http.Handler) {
 }
 
 func (r *router) ServeHTTP(w http.ResponseWriter, request *http.Request) {
-	path := request.URL.Path
-	if path == clickPath { // first: it is most of the traffic
+	if request.URL.Path == clickPath { // first: it is most of the traffic
 		r.click.ServeHTTP(w, request)
 		return
 	}
+	r.rest.ServeHTTP(w, request)
+}
+
+func (r *router) serveRest(w http.ResponseWriter, request *http.Request) {
+	path := request.URL.Path
 	handler, ok := r.pages[path]
 	if slash := strings.LastIndexByte(path, '/'); !ok && slash >= 0 {
 		handler, ok = r.services[path[:slash+1]]

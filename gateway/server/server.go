@@ -45,13 +45,22 @@ type Parts struct {
 	Store    interface {
 		catalogueStore
 		reportStore
+		liveStore
 		hotAdStatus
+		letterAudit
+		auditTrail
+		reconciliationRecord
 		Pinger
 	}
+	Letters  letterShelf
 	Stream   streamStatus
-	Gateways gatewayStates
-	Cache    Pinger
-	Seen     seenStatus
+	Gateways interface {
+		gatewayStates
+		revocationNews
+	}
+	Cache   Pinger
+	Seen    seenStatus
+	Archive archiveStatus
 	// Readyz answers readiness for the port clicks come in by.
 	Readyz http.HandlerFunc
 }
@@ -59,15 +68,18 @@ type Parts struct {
 // Server is the gateway's public port.
 type Server struct {
 	Recorder *Recorder
+	Keys     *Keys
 	// Filtered is to be run beside the server, and to outlive it.
 	Filtered *FilteredReporter
+	watches  *watchHub
+	exports  *exportHandler
 	http     *http.Server
 }
 
 // New wires the handlers.
 func New(p Parts) (*Server, error) {
 	if p.Log == nil || p.Registry == nil || p.Ads == nil || p.Producer == nil || p.Journal == nil || p.Breaker == nil || p.Filtered == nil || p.Store == nil ||
-		p.Stream == nil || p.Gateways == nil || p.Cache == nil || p.Seen == nil || p.Readyz == nil {
+		p.Letters == nil || p.Stream == nil || p.Gateways == nil || p.Cache == nil || p.Seen == nil || p.Archive == nil || p.Readyz == nil {
 		return nil, errors.New("a part of the server is missing")
 	}
 	keyring, err := click.NewKeyring(p.Config.TokenKeys, p.Config.TokenValidity)
@@ -75,6 +87,10 @@ func New(p Parts) (*Server, error) {
 		return nil, fmt.Errorf("read token keys: %w", err)
 	}
 	keys, err := NewKeys(p.Config.AdminKey, p.Store)
+	if err != nil {
+		return nil, err
+	}
+	limits, err := newCallLimits(p.Config)
 	if err != nil {
 		return nil, err
 	}
@@ -89,22 +105,27 @@ func New(p Parts) (*Server, error) {
 	}
 	metrics.WatchClock(p.Registry, recorder)
 	o := newOutages(p.Log)
+	watches := newWatchHub(p.Store, p.Log, p.Registry)
+	report := &reportService{store: &guardedReports{
+		reportStore: p.Store, slots: newReportSlots(p.Config.ReportsAtOnce), rowsMax: p.Config.ReportRowsMax,
+	}, now: time.Now, watches: watches}
+	exports := newExportHandler(report, keys, p.Log)
 	handler := routes(routeParts{
-		log: p.Log, metrics: metrics, keys: keys, readyz: p.Readyz,
+		log: p.Log, corsOrigins: p.Config.CORSOrigins, metrics: metrics, keys: keys, limits: limits, auditor: newAuditor(p.Store, p.Log, p.Registry), readyz: p.Readyz,
 		click:        newClickHandler(recorder, metrics, o),
 		clickService: &clickService{recorder: recorder, metrics: metrics, outages: o},
-		catalog:      &catalogService{store: p.Store, ads: p.Ads, keys: keys, log: p.Log, now: time.Now},
+		catalog:      &catalogService{store: p.Store, ads: p.Ads, keys: keys, log: p.Log, gateways: p.Gateways, now: time.Now},
 		impression: &impressionService{
 			keys: keyring, ads: p.Ads, metrics: metrics,
 			publicURL: strings.TrimRight(p.Config.PublicURL, "/"), now: time.Now,
 		},
-		report: &reportService{store: p.Store, now: time.Now},
+		report: report, exports: exports,
 		operations: &operationsService{
-			namespace: p.Config.Namespace, lateness: p.Config.AllowedLateness, stream: p.Stream, seals: p.Store, hot: p.Store, seen: p.Seen, gateways: p.Gateways,
+			namespace: p.Config.Namespace, lateness: p.Config.AllowedLateness, stream: p.Stream, letters: p.Letters, audit: p.Store, trail: p.Store, seals: p.Store, record: p.Store, hot: p.Store, seen: p.Seen, archive: p.Archive, gateways: p.Gateways,
 			kafka: p.Producer, clickhouse: p.Store, cache: p.Cache, now: time.Now,
 		},
 	})
-	return &Server{Recorder: recorder, Filtered: filtered, http: newHTTPServer(handler, p.Log)}, nil
+	return &Server{Recorder: recorder, Keys: keys, Filtered: filtered, watches: watches, exports: exports, http: newHTTPServer(handler, p.Log)}, nil
 }
 
 // Handler is what the server answers with, for tests.
@@ -119,7 +140,11 @@ func (s *Server) Serve(listener net.Listener) error {
 }
 
 // Shutdown takes no new requests and waits for those that run, until ctx ends.
+// Whoever watches is told first: that would last for ever. Exports end with the page
+// they are at.
 func (s *Server) Shutdown(ctx context.Context) error {
+	s.watches.close()
+	s.exports.close()
 	if err := s.http.Shutdown(ctx); err != nil {
 		return fmt.Errorf("stop serving clicks: %w", errors.Join(err, s.http.Close()))
 	}

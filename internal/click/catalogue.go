@@ -57,6 +57,8 @@ type APIKey struct {
 	ExpiresAt    time.Time // zero: never
 	RevokedAt    time.Time // zero: not revoked
 	Version      uint64
+
+	CallsPerSecond uint32 // at each gateway; 0: what its role has
 }
 
 // Usable reports whether the key opens anything at now.

@@ -26,6 +26,8 @@ const (
 	FirstFlush  FlushReason = "first"  // the window was never sealed
 	LateFlush   FlushReason = "late"   // it was sealed, then late clicks came
 	RepairFlush FlushReason = "repair" // somebody, or a reconciliation, asked for it
+	// BackfillFlush: its clicks were brought back from the lake.
+	BackfillFlush FlushReason = "backfill"
 )
 
 // Due is a window that is to be flushed. Late is the number of clicks at or
@@ -54,6 +56,23 @@ type Snapshot struct {
 	// Version is the home server's clock in microseconds, read after Checked and
 	// before anything is aggregated: an attempt with older data loses.
 	Version uint64
+}
+
+// SpanSnapshot is the snapshot of several minutes, in order: what holds for one
+// holds for each.
+type SpanSnapshot struct {
+	Minutes []Window
+	TopicID string
+	Checked Offsets
+	Version uint64
+}
+
+// Of is the snapshot of one of the minutes.
+func (s SpanSnapshot) Of(w Window) Snapshot { return Snapshot{w, s.TopicID, s.Checked, s.Version} }
+
+// Span is the snapshot as one of several minutes.
+func (s Snapshot) Span() SpanSnapshot {
+	return SpanSnapshot{[]Window{s.Window}, s.TopicID, s.Checked, s.Version}
 }
 
 // Seal is a window's entry in the ledger.

@@ -21,16 +21,32 @@ const adQuery = `WITH (SELECT (argMax(fan_out, version), max(version)) FROM fan_
 SELECT ` + adColumns + `, spread.1, spread.2 FROM ads WHERE ad_id = ? ORDER BY version DESC LIMIT 1`
 
 // Ad is the newest row of one ad; click.ErrNotFound when there is none,
-// click.ErrUnavailable when the store cannot be asked.
+// click.ErrUnavailable when the store cannot be asked, or has no catalogue at
+// all: it was lost and is not restored yet.
 func (s *Store) Ad(ctx context.Context, adID int64) (click.Ad, error) {
 	ads, err := s.ads(ctx, adQuery, adID, adID)
 	if err != nil {
 		return click.Ad{}, err
 	}
 	if len(ads) == 0 {
-		return click.Ad{}, fmt.Errorf("read ad: %w", click.ErrNotFound)
+		return click.Ad{}, s.noAd(ctx)
 	}
 	return ads[0], nil
+}
+
+// noAd is why there is no such ad. Advertisers are restored last: without any,
+// nobody knows yet which ads there are.
+func (s *Store) noAd(ctx context.Context) error {
+	var advertisers uint64
+	err := s.conn.QueryRow(ctx, "SELECT count() FROM (SELECT 1 FROM advertisers LIMIT 1)").Scan(&advertisers)
+	switch {
+	case err != nil:
+		return readError("read ad", err)
+	case advertisers == 0:
+		return fmt.Errorf("read ad: %w: the catalogue is empty", click.ErrUnavailable)
+	default:
+		return fmt.Errorf("read ad: %w", click.ErrNotFound)
+	}
 }
 
 // AdsOf is up to limit ads of an advertiser with ids above after, by id. It
@@ -74,18 +90,7 @@ func (s *Store) InsertAds(ctx context.Context, ads []click.Ad) error {
 
 // InsertAdvertiser writes one advertiser.
 func (s *Store) InsertAdvertiser(ctx context.Context, a click.Advertiser, version uint64) error {
-	batch, err := s.conn.PrepareBatch(ctx, "INSERT INTO advertisers (advertiser_id, name, version)")
-	if err != nil {
-		return readError("insert advertiser", err)
-	}
-	defer func() { _ = batch.Close() }()
-	if err := batch.Append(a.ID, a.Name, version); err != nil {
-		return fmt.Errorf("insert advertiser: %w", err)
-	}
-	if err := batch.Send(); err != nil {
-		return readError("insert advertiser", err)
-	}
-	return nil
+	return s.InsertAdvertisers(ctx, []click.AdvertiserRow{{Advertiser: a, Version: version}})
 }
 
 // AdvertiserExists reports whether there is such an advertiser.

@@ -53,6 +53,12 @@ func TestNewestVersionOfAnAdIsRead(t *testing.T) {
 	if err != nil || got != changed {
 		t.Errorf("got %+v, %v; want %+v", got, err, changed)
 	}
+	if _, err := store.Ad(ctx, 2); !errors.Is(err, click.ErrUnavailable) || errors.Is(err, click.ErrNotFound) {
+		t.Errorf("an ad while there is no advertiser: %v", err)
+	}
+	if err := store.InsertAdvertiser(ctx, click.Advertiser{ID: 7, Name: "A"}, 1); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := store.Ad(ctx, 2); !errors.Is(err, click.ErrNotFound) {
 		t.Errorf("an unknown ad: %v", err)
 	}
@@ -102,7 +108,7 @@ func TestAPIKeySurvivesTheStoreAndItsRevocationWins(t *testing.T) {
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	key := click.APIKey{
 		ID: 5, Hash: [32]byte{0, 1, 2, 255}, Role: click.RoleAdvertiser, AdvertiserID: 7,
-		Name: "k", CreatedAt: now, ExpiresAt: now.Add(time.Hour), Version: 1,
+		Name: "k", CreatedAt: now, ExpiresAt: now.Add(time.Hour), Version: 1, CallsPerSecond: 50,
 	}
 	if err := store.InsertAPIKey(ctx, key); err != nil {
 		t.Fatal(err)

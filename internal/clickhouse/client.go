@@ -5,6 +5,7 @@ package clickhouse
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"time"
 
@@ -17,15 +18,22 @@ import (
 const (
 	dialTimeout = 5 * time.Second
 	readTimeout = 5 * time.Minute // the longest silence of a running query
-	connsMax    = 16
+	// connsMax is for reports, of which each may ask three questions side by side,
+	// and as many again for what may not wait behind them.
+	connsMax = 48
 )
 
 // Store reads and writes one deployment's database. It is safe for concurrent
 // use. Its errors name what was tried; they are not translated.
 type Store struct {
 	conn     driver.Conn
+	config   config.Config
 	database string
-	sealed   sealedCursor
+	lake     lakeAccess
+	// sliceClicks is how many of the lake's clicks are grouped at a time.
+	sliceClicks int64
+	sealed      sealedCursor
+	rollups     rollupCache
 }
 
 // Open prepares connections to the database of c. It asks nothing: a server or
@@ -36,7 +44,29 @@ func Open(c config.Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Store{conn: conn, database: c.Database()}, nil
+	return &Store{conn: conn, config: c, database: c.Database(), lake: newLakeAccess(c), sliceClicks: sliceClicksUsual}, nil
+}
+
+// session is one connection, kept: what is temporary lives as long as it. The
+// client's own pool may put another in its place unasked.
+type session struct {
+	pool *sql.DB
+	*sql.Conn
+}
+
+func (s session) close() {
+	_ = s.Close()
+	_ = s.pool.Close()
+}
+
+func (s *Store) session(ctx context.Context) (session, error) {
+	pool := ch.OpenDB(options(s.config, s.database))
+	conn, err := pool.Conn(ctx)
+	if err != nil {
+		_ = pool.Close()
+		return session{}, readError("open a session", err)
+	}
+	return session{pool, conn}, nil
 }
 
 func options(c config.Config, database string) *ch.Options {

@@ -91,15 +91,13 @@ type FilteredFigure struct {
 }
 
 // FilteredFigures are the points with clicks that were not counted. The error
-// wraps context.DeadlineExceeded when it would take too long.
+// wraps context.DeadlineExceeded when it would take too long, click.ErrTooManyRows
+// and click.ErrTooMuchMemory when it would cost too much.
 //
 // Whether a row may be a copy of a counted click is asked first: mostly none
 // may, and looking for the copies costs several times as much.
 func (s *Store) FilteredFigures(ctx context.Context, q ReportQuery) ([]FilteredFigure, error) {
-	ctx = ch.Context(ctx, ch.WithSettings(ch.Settings{
-		"max_execution_time": filteredQuerySeconds,
-		"max_query_size":     reportQueryBytesMax,
-	}))
+	ctx = s.limited(ctx, filteredQuerySeconds, nil)
 	query, args := filteredFiguresSQL(q)
 	figures, copies, err := s.filteredFigures(ctx, query, args)
 	if err == nil && copies {
@@ -139,7 +137,7 @@ func (s *Store) filteredFigures(ctx context.Context, query string, args []any) (
 
 func filteredFiguresSQL(q ReportQuery) (string, []any) {
 	where, args := q.where(false)
-	return q.filteredSQL(where), args
+	return q.filteredSQL("PREWHERE " + where), args
 }
 
 // filteredWithoutCopiesSQL leaves out the copies: rows whose arrival id is that
@@ -148,7 +146,8 @@ func filteredFiguresSQL(q ReportQuery) (string, []any) {
 // answer instead of asking all the others.
 func filteredWithoutCopiesSQL(q ReportQuery) (string, []any) {
 	where, args := q.where(false)
-	condition := fmt.Sprintf(`%s AND NOT (is_arrival = 1 AND (minute, ad_id, id) GLOBAL IN
+	condition := fmt.Sprintf(`PREWHERE %s
+WHERE NOT (is_arrival = 1 AND (minute, ad_id, id) GLOBAL IN
 (
     SELECT minute, ad_id, arrival_id FROM clicks FINAL
     WHERE %s AND (minute, ad_id, arrival_id) GLOBAL IN
@@ -164,7 +163,7 @@ func (q ReportQuery) filteredSQL(condition string) string {
 	}
 	return fmt.Sprintf(`SELECT %s AS series, toInt64(%s) AS start, max(is_arrival), %s
 FROM clicks_filtered FINAL
-WHERE %s
+%s
 GROUP BY series, start
 ORDER BY series, start
 LIMIT %d`, q.series(), q.start(), strings.Join(sums, ", "), condition, q.RowsMax)

@@ -20,6 +20,11 @@ type ledger struct {
 
 func newLedger(t *testing.T) ledger {
 	t.Helper()
+	return newLedgerFrom(t, click.WindowOf(time.Now().Add(-time.Hour)))
+}
+
+func newLedgerFrom(t *testing.T, start click.Window) ledger {
+	t.Helper()
 	c := stacktest.Config(t)
 	if err := Migrate(t.Context(), c); err != nil {
 		t.Fatal(err)
@@ -30,7 +35,7 @@ func newLedger(t *testing.T) ledger {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = store.Close() })
-	l := ledger{store, t, click.WindowOf(time.Now().Add(-time.Hour))}
+	l := ledger{store, t, start}
 	if _, err := store.StartLedger(t.Context(), l.start); err != nil {
 		t.Fatal(err)
 	}
@@ -232,7 +237,7 @@ func TestFlushRepeatedAfterAnyCrashLeavesTheSameRows(t *testing.T) {
 			ctx := l.flushContext(l.t.Context(), s, click.LateFlush)
 			l.must(l.conn.Exec(ctx, restateQuery))
 			l.must(l.conn.Exec(ctx, `INSERT INTO clicks_per_minute (advertiser_id, ad_id, minute, clicks, version)
-				VALUES (7, 71, {minute:DateTime('UTC')}, 2, {version:UInt64})`))
+				VALUES (7, 71, {minutes:Array(DateTime('UTC'))}[1], 2, {version:UInt64})`))
 		},
 		"after the figures": func(l ledger, s click.Snapshot) {
 			_, err := l.AggregateWindow(l.t.Context(), s, true, click.LateFlush)

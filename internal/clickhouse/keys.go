@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
 	"clickledger/internal/click"
 )
 
-const keyColumns = "key_id, hash, role, advertiser_id, name, created_at, expires_at, revoked_at, version"
+const keyColumns = "key_id, hash, role, advertiser_id, name, created_at, expires_at, revoked_at, version, calls_per_second"
 
 // APIKey is the newest row of one key; click.ErrNotFound when there is none,
 // click.ErrUnavailable when the store cannot be asked.
@@ -32,20 +34,7 @@ func (s *Store) APIKeys(ctx context.Context, advertiserID, after int64, limit in
 
 // InsertAPIKey writes one version of a key.
 func (s *Store) InsertAPIKey(ctx context.Context, k click.APIKey) error {
-	batch, err := s.conn.PrepareBatch(ctx, "INSERT INTO api_keys ("+keyColumns+")")
-	if err != nil {
-		return readError("insert API key", err)
-	}
-	defer func() { _ = batch.Close() }()
-	err = batch.Append(k.ID, string(k.Hash[:]), string(k.Role), k.AdvertiserID, k.Name,
-		k.CreatedAt, orEpoch(k.ExpiresAt), orEpoch(k.RevokedAt), k.Version)
-	if err != nil {
-		return fmt.Errorf("insert API key: %w", err)
-	}
-	if err := batch.Send(); err != nil {
-		return readError("insert API key", err)
-	}
-	return nil
+	return s.InsertAPIKeys(ctx, []click.APIKey{k})
 }
 
 func (s *Store) apiKeys(ctx context.Context, query string, args ...any) ([]click.APIKey, error) {
@@ -56,21 +45,34 @@ func (s *Store) apiKeys(ctx context.Context, query string, args ...any) ([]click
 	defer func() { _ = rows.Close() }()
 	var keys []click.APIKey
 	for rows.Next() {
-		var k click.APIKey
-		var hash, role string
-		err := rows.Scan(&k.ID, &hash, &role, &k.AdvertiserID, &k.Name, &k.CreatedAt, &k.ExpiresAt, &k.RevokedAt, &k.Version)
+		k, err := scanKey(rows)
 		if err != nil {
 			return nil, fmt.Errorf("read API keys: %w", err)
 		}
-		copy(k.Hash[:], hash)
-		k.Role = click.Role(role)
-		k.ExpiresAt, k.RevokedAt = orZero(k.ExpiresAt), orZero(k.RevokedAt)
 		keys = append(keys, k)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, readError("read API keys", err)
 	}
 	return keys, nil
+}
+
+// scanKey and keyRow are keyColumns, to and fro.
+
+func scanKey(rows driver.Rows) (k click.APIKey, err error) {
+	var hash, role string
+	err = rows.Scan(&k.ID, &hash, &role, &k.AdvertiserID, &k.Name, &k.CreatedAt, &k.ExpiresAt, &k.RevokedAt, &k.Version, &k.CallsPerSecond)
+	copy(k.Hash[:], hash)
+	k.Role = click.Role(role)
+	k.ExpiresAt, k.RevokedAt = orZero(k.ExpiresAt), orZero(k.RevokedAt)
+	return k, err
+}
+
+func keyRow(k *click.APIKey) []any {
+	return []any{
+		k.ID, string(k.Hash[:]), string(k.Role), k.AdvertiserID, k.Name,
+		k.CreatedAt, orEpoch(k.ExpiresAt), orEpoch(k.RevokedAt), k.Version, k.CallsPerSecond,
+	}
 }
 
 // The columns know no NULL: the epoch stands for "never".

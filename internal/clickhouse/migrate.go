@@ -2,6 +2,7 @@ package clickhouse
 
 import (
 	"context"
+	"database/sql"
 	"embed"
 	"fmt"
 	"io/fs"
@@ -39,21 +40,31 @@ func migrateShard(ctx context.Context, c config.Config) error {
 	}
 	db := ch.OpenDB(options(c, c.Database()))
 	defer func() { _ = db.Close() }()
-	scripts, err := fs.Sub(migrations, "migrations")
+	provider, err := schema(db)
 	if err != nil {
 		return err
-	}
-	provider, err := goose.NewProvider(goose.DialectClickHouse, db, scripts,
-		// Two changes made side by side may arrive in either order; none alters
-		// what another one made.
-		goose.WithAllowOutofOrder(true))
-	if err != nil {
-		return fmt.Errorf("read migrations: %w", err)
 	}
 	if _, err := provider.Up(ctx); err != nil {
 		return fmt.Errorf("apply migrations: %w", err)
 	}
 	return nil
+}
+
+// schema is all migrations: scripts, and what no script can say.
+func schema(db *sql.DB) (*goose.Provider, error) {
+	scripts, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return nil, err
+	}
+	provider, err := goose.NewProvider(goose.DialectClickHouse, db, scripts,
+		// Two changes made side by side may arrive in either order; none alters
+		// what another one made.
+		goose.WithAllowOutofOrder(true),
+		goose.WithGoMigrations(remakeTables()))
+	if err != nil {
+		return nil, fmt.Errorf("read migrations: %w", err)
+	}
+	return provider, nil
 }
 
 // DropDatabase removes the database and everything in it, on every shard: for

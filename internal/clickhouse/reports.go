@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	ch "github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 )
 
@@ -36,13 +35,6 @@ type Figure struct {
 	Clicks uint64
 }
 
-// SealedFigures are the non-zero figures from the sealed minutes. The caller
-// ends the range at what is sealed.
-func (s *Store) SealedFigures(ctx context.Context, q ReportQuery) ([]Figure, error) {
-	query, args := sealedFiguresSQL(q)
-	return s.figures(ctx, "read sealed figures", query, args)
-}
-
 // FreshFigures are the non-zero figures counted from the stored clicks: of
 // minutes that are not sealed yet.
 func (s *Store) FreshFigures(ctx context.Context, q ReportQuery) ([]Figure, error) {
@@ -58,22 +50,11 @@ func (s *Store) RestatedPoints(ctx context.Context, q ReportQuery) ([]Figure, er
 	return s.figures(ctx, "read restatements", query, args)
 }
 
-func sealedFiguresSQL(q ReportQuery) (string, []any) {
-	where, args := q.where(true)
-	return fmt.Sprintf(`SELECT %s AS series, toInt64(%s) AS start, sum(clicks) AS figure
-FROM clicks_per_minute FINAL
-WHERE %s
-GROUP BY series, start
-HAVING figure > 0
-ORDER BY series, start
-LIMIT %d`, q.series(), q.start(), where, q.RowsMax), args
-}
-
 func freshFiguresSQL(q ReportQuery) (string, []any) {
 	where, args := q.where(false)
 	return fmt.Sprintf(`SELECT %s AS series, toInt64(%s) AS start, count() AS figure
 FROM clicks FINAL
-WHERE %s
+PREWHERE %s
 GROUP BY series, start
 ORDER BY series, start
 LIMIT %d`, q.series(), q.start(), where, q.RowsMax), args
@@ -83,26 +64,38 @@ func restatedPointsSQL(q ReportQuery) (string, []any) {
 	where, args := q.where(true)
 	return fmt.Sprintf(`SELECT %s AS series, toInt64(%s) AS start, toUInt64(0) AS figure
 FROM restatements FINAL
-WHERE %s AND before != after
+PREWHERE %s
+WHERE before != after
 GROUP BY series, start
 ORDER BY series, start
 LIMIT %d`, q.series(), q.start(), where, q.RowsMax), args
 }
 
-// where selects the rows. A figure table has a row with ad_id 0 for the sum of
+// where selects the rows, by columns of the key only: it is a PREWHERE although
+// FINAL follows, because all versions of a row are in or out. A figure table has a row with ad_id 0 for the sum of
 // all ads; the clicks themselves have not.
 func (q ReportQuery) where(figureTable bool) (string, []any) {
-	conditions := []string{"advertiser_id = ?", "minute >= toDateTime(?, 'UTC')", "minute < toDateTime(?, 'UTC')"}
+	conditions := "advertiser_id = ? AND minute >= toDateTime(?, 'UTC') AND minute < toDateTime(?, 'UTC')"
 	args := []any{q.AdvertiserID, q.From.Unix(), q.To.Unix()}
+	if ads := q.ads(figureTable); ads != "" {
+		conditions += " AND " + ads
+	}
+	return conditions, args
+}
+
+// ads selects the series, or nothing when every row is of it. Ids are named one
+// by one: what is bound as a list is an array, in which no key is looked up.
+func (q ReportQuery) ads(figureTable bool) string {
 	switch {
 	case len(q.AdIDs) > 0:
-		conditions, args = append(conditions, "ad_id IN (?)"), append(args, q.AdIDs)
+		return "ad_id IN (" + idList(q.AdIDs) + ")"
 	case figureTable && q.ByAd:
-		conditions = append(conditions, "ad_id != 0")
+		return "ad_id != 0"
 	case figureTable:
-		conditions = append(conditions, "ad_id = 0")
+		return "ad_id = 0"
+	default:
+		return ""
 	}
-	return strings.Join(conditions, " AND "), args
 }
 
 func (q ReportQuery) series() string {
@@ -118,24 +111,23 @@ func (q ReportQuery) start() string {
 	if len(q.Starts) == 0 {
 		return "toUnixTimestamp(minute)"
 	}
+	return "roundDown(toUnixTimestamp(minute), [" + unixList(q.Starts) + "])"
+}
+
+// unixList is instants in Unix seconds, with commas between.
+func unixList(instants []time.Time) string {
 	var b strings.Builder
-	b.WriteString("roundDown(toUnixTimestamp(minute), [")
-	for i, start := range q.Starts {
+	for i, at := range instants {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		b.WriteString(strconv.FormatInt(start.Unix(), 10))
+		b.WriteString(strconv.FormatInt(at.Unix(), 10))
 	}
-	b.WriteString("])")
 	return b.String()
 }
 
 func (s *Store) figures(ctx context.Context, what, query string, args []any) ([]Figure, error) {
-	ctx = ch.Context(ctx, ch.WithSettings(ch.Settings{
-		"max_execution_time": reportQuerySeconds,
-		"max_query_size":     reportQueryBytesMax,
-	}))
-	rows, err := s.conn.Query(ctx, query, args...)
+	rows, err := s.conn.Query(s.limited(ctx, reportQuerySeconds, nil), query, args...)
 	if err != nil {
 		return nil, readError(what, err)
 	}

@@ -74,15 +74,15 @@ func TestSealedFiguresAreOfTheNewestVersionAndTheRangeIsHalfOpen(t *testing.T) {
 		figureRow(7, 0, 2, 9, 1), figureRow(8, 0, 0, 100, 1),
 	)
 	q := clickhouse.ReportQuery{AdvertiserID: 7, From: minuteOf(0), To: minuteOf(2), RowsMax: 10}
-	got, err := store.SealedFigures(t.Context(), q)
+	got, _, err := store.SealedFigures(t.Context(), q)
 	wantFigures(t, got, err, clickhouse.Figure{Start: minuteOf(0), Clicks: 5}, clickhouse.Figure{Start: minuteOf(1), Clicks: 6})
 
 	q.AdIDs = []int64{1}
-	got, err = store.SealedFigures(t.Context(), q)
+	got, _, err = store.SealedFigures(t.Context(), q)
 	wantFigures(t, got, err, clickhouse.Figure{Start: minuteOf(0), Clicks: 5}, clickhouse.Figure{Start: minuteOf(1), Clicks: 2})
 
 	q.AdIDs, q.ByAd, q.Starts = nil, true, []time.Time{minuteOf(-30)}
-	got, err = store.SealedFigures(t.Context(), q)
+	got, _, err = store.SealedFigures(t.Context(), q)
 	wantFigures(t, got, err,
 		clickhouse.Figure{AdID: 1, Start: minuteOf(-30), Clicks: 7}, clickhouse.Figure{AdID: 2, Start: minuteOf(-30), Clicks: 4})
 }
@@ -129,6 +129,6 @@ func TestTenThousandPointsFitInOneQuery(t *testing.T) {
 	for at := q.From; at.Before(q.To); at = at.Add(time.Hour) {
 		q.Starts = append(q.Starts, at)
 	}
-	got, err := store.SealedFigures(t.Context(), q)
+	got, _, err := store.SealedFigures(t.Context(), q)
 	wantFigures(t, got, err, clickhouse.Figure{Start: minuteOf(0), Clicks: 3})
 }

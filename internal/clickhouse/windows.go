@@ -52,6 +52,17 @@ func (s *Store) LedgerStart(ctx context.Context) (time.Time, error) {
 	return start.UTC(), nil
 }
 
+// startedLedger is LedgerStart once there is one, and click.ErrUnavailable until
+// then. A flush that is under way while the store is made anew must not write
+// the ledger's first entry: its minute would be the ledger's start.
+func (s *Store) startedLedger(ctx context.Context) (time.Time, error) {
+	start, err := s.LedgerStart(ctx)
+	if err == nil && start.IsZero() {
+		err = fmt.Errorf("the ledger has no start: setup has not run: %w", click.ErrUnavailable)
+	}
+	return start, err
+}
+
 // UnsealedWindows are the windows in [from, before) that the ledger has no seal
 // of, in order.
 func (s *Store) UnsealedWindows(ctx context.Context, from, before click.Window) ([]click.Window, error) {
@@ -145,9 +156,9 @@ func (s *Store) countLate(ctx context.Context, dirty []click.Due) error {
 		if err != nil {
 			return err
 		}
-		parameters := snapshotParameters(seal.Snapshot)
+		parameters := snapshotParameters(seal.Span())
 		err = s.conn.QueryRow(ch.Context(ctx, ch.WithParameters(parameters)), `SELECT count() FROM clicks FINAL
-			WHERE minute = {minute:DateTime('UTC')} AND offset >= {checked:Array(Int64)}[partition + 1]`).Scan(&dirty[i].Late)
+			WHERE `+inMinutes+` AND offset >= {checked:Array(Int64)}[partition + 1]`).Scan(&dirty[i].Late)
 		if err != nil {
 			return readError("count late clicks", err)
 		}
@@ -185,7 +196,7 @@ func (s *Store) WindowSeal(ctx context.Context, w click.Window) (click.Seal, boo
 // SealWindow enters a flush into the ledger. The same seal again changes
 // nothing; one with an older version than the ledger has loses.
 func (s *Store) SealWindow(ctx context.Context, seal click.Seal) error {
-	start, err := s.LedgerStart(ctx)
+	start, err := s.startedLedger(ctx)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package clickhouse
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -68,6 +69,29 @@ func TestSealedThroughNoticesALedgerBegunAnew(t *testing.T) {
 	l.must(err)
 	if got := l.through(); !got.Equal(earlier.Start()) {
 		t.Errorf("sealed through %s, want %s", got, earlier)
+	}
+}
+
+// A flush that is under way while every table is lost and made anew must not
+// make its minute the start of the ledger.
+func TestNothingIsSealedInALedgerThatHasNoStart(t *testing.T) {
+	l := newLedger(t)
+	l.must(l.conn.Exec(t.Context(), "TRUNCATE TABLE windows_local"))
+	old := click.Seal{Snapshot: l.snapshot(l.start), Reason: "late"}
+	for name, err := range map[string]error{
+		"SealWindow": l.SealWindow(t.Context(), old),
+		"SealSpan":   l.SealSpan(t.Context(), []click.Seal{old}),
+	} {
+		if !errors.Is(err, click.ErrUnavailable) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	start := click.HourEnd(l.start)
+	begun, err := l.StartLedger(t.Context(), start)
+	l.must(err)
+	l.must(l.SealWindow(t.Context(), old))
+	if got := l.through(); begun != start || !got.Equal(start.Start()) {
+		t.Errorf("the ledger starts at %s and is sealed through %s, want %s", begun, got, start)
 	}
 }
 

@@ -26,6 +26,25 @@ const Prefix = "CLICKLEDGER_"
 // memberNameMax is how long a member's name in a group may be; 249 for Kafka.
 const memberNameMax = 200
 
+// lakeRetentionDaysMin: a bucket's rules work at midnight, and the clean-up
+// leaves everything alone for a day.
+const lakeRetentionDaysMin = 2
+
+const (
+	// clicksRetentionDaysMin: flushes and repairs count on what is that young.
+	clicksRetentionDaysMin = int(click.RawRetention / (24 * time.Hour))
+	// minutesRetentionDaysMin: so far back reports go, in any time zone.
+	minutesRetentionDaysMin = 400
+)
+
+const (
+	// reportsAtOnceMax leaves connections for what may not wait behind reports:
+	// clicks on ads that are not known here yet, and keys.
+	reportsAtOnceMax     = 12
+	reportRowsMin        = 100_000
+	reportMemoryBytesMin = 64 << 20
+)
+
 // notInNames is what Kafka does not allow in a member's name.
 var notInNames = regexp.MustCompile(`[^a-zA-Z0-9._-]`)
 
@@ -51,9 +70,14 @@ type Config struct {
 	ClickHouseUser     string   `env:"CLICKHOUSE_USER" envDefault:"clickledger"`
 	ClickHousePassword string   `env:"CLICKHOUSE_PASSWORD,required"`
 
+	ClicksRetentionDays  int `env:"CLICKS_RETENTION_DAYS" envDefault:"35" help:"how many days the store keeps clicks, at least 35; set on its tables by setup, like the next two"`
+	MinutesRetentionDays int `env:"MINUTES_RETENTION_DAYS" envDefault:"400" help:"how many days it keeps figures per minute, at least 400"`
+	HoursRetentionDays   int `env:"HOURS_RETENTION_DAYS" envDefault:"1095" help:"how many days it keeps figures per hour; those per day, week and month stay"`
+
 	ValkeyCacheAddr string `env:"VALKEY_CACHE_ADDR" envDefault:"127.0.0.1:6379" help:"catalogue cache; may evict"`
 	ValkeySeenAddr  string `env:"VALKEY_SEEN_ADDR" envDefault:"127.0.0.1:6380" help:"seen index; must not evict"`
 	ValkeyPassword  string `env:"VALKEY_PASSWORD" help:"of both"`
+	AdCacheBytesMax int64  `env:"AD_CACHE_BYTES_MAX" envDefault:"134217728" help:"memory of the ads that a gateway keeps in process, some 410 bytes each"`
 	SeenShards      int    `env:"SEEN_SHARDS" envDefault:"16" help:"shards of the seen index; another number has it rebuilt"`
 
 	S3Endpoint  string `env:"S3_ENDPOINT" envDefault:"127.0.0.1:9100"`
@@ -61,11 +85,24 @@ type Config struct {
 	S3SecretKey string `env:"S3_SECRET_KEY,required"`
 	S3TLS       bool   `env:"S3_TLS" envDefault:"false"`
 
+	LakeRetentionDays int `env:"LAKE_RETENTION_DAYS" envDefault:"400" help:"how many days the lake keeps clicks; set on the bucket by setup"`
+
 	TemporalAddr string `env:"TEMPORAL_ADDR" envDefault:"127.0.0.1:7233"`
 
 	AllowedLateness time.Duration `env:"ALLOWED_LATENESS" envDefault:"10s" help:"how long after its end a window waits for late clicks before it may be sealed"`
 
-	PublicURL           string `env:"PUBLIC_URL" envDefault:"http://127.0.0.1:8080" help:"what click URLs begin with"`
+	AdvertiserCallsPerSecond int `env:"ADVERTISER_CALLS_PER_SECOND" envDefault:"100" help:"API calls a second that a gateway takes of one key of an advertiser, unless the key was given a number of its own"`
+	PublisherCallsPerSecond  int `env:"PUBLISHER_CALLS_PER_SECOND" envDefault:"5000" help:"of one key of a publisher"`
+	AdminCallsPerSecond      int `env:"ADMIN_CALLS_PER_SECOND" envDefault:"1000" help:"of one key of an admin; ADMIN_KEY itself is not limited"`
+	ChangesPerSecond         int `env:"CHANGES_PER_SECOND" envDefault:"20" help:"calls a second that change something, of one key; five seconds' worth at once"`
+
+	ReportsAtOnce        int    `env:"REPORTS_AT_ONCE" envDefault:"8" help:"questions of reports that one gateway has the store answer at a time, half of them of one advertiser; at most 12"`
+	ReportRowsMax        uint64 `env:"REPORT_ROWS_MAX" envDefault:"100000000" help:"rows that one question of a report may read; more is refused before it is read"`
+	ReportMemoryBytesMax uint64 `env:"REPORT_MEMORY_BYTES_MAX" envDefault:"1073741824" help:"memory of the store that one question of a report may take"`
+
+	PublicURL   string   `env:"PUBLIC_URL" envDefault:"http://127.0.0.1:8080" help:"what click URLs begin with"`
+	CORSOrigins []string `env:"CORS_ORIGINS" help:"web pages that may use the API from a browser, https://host[:port][,https://…]; none by default"`
+
 	GatewayListen       string `env:"GATEWAY_LISTEN" envDefault:"127.0.0.1:8080" help:"clicks and API"`
 	GatewayOpsListen    string `env:"GATEWAY_OPS_LISTEN" envDefault:"127.0.0.1:8090" help:"/metrics, /healthz, /readyz, /debug/pprof"`
 	IngesterOpsListen   string `env:"INGESTER_OPS_LISTEN" envDefault:"127.0.0.1:8091"`
@@ -110,14 +147,40 @@ func (c Config) check() []error {
 	fault(c.Partitions < 1, "PARTITIONS %d must be at least 1", c.Partitions)
 	fault(c.KafkaReplicas < 1, "KAFKA_REPLICAS %d must be at least 1", c.KafkaReplicas)
 	fault(c.SeenShards < 1 || c.SeenShards > 9999, "SEEN_SHARDS %d must be from 1 to 9999", c.SeenShards)
+	fault(c.LakeRetentionDays < lakeRetentionDaysMin, "LAKE_RETENTION_DAYS %d must be at least %d", c.LakeRetentionDays, lakeRetentionDaysMin)
+	fault(c.ClicksRetentionDays < clicksRetentionDaysMin, "CLICKS_RETENTION_DAYS %d must be at least %d", c.ClicksRetentionDays, clicksRetentionDaysMin)
+	fault(c.MinutesRetentionDays < minutesRetentionDaysMin, "MINUTES_RETENTION_DAYS %d must be at least %d", c.MinutesRetentionDays, minutesRetentionDaysMin)
+	fault(c.HoursRetentionDays < c.MinutesRetentionDays, "HOURS_RETENTION_DAYS %d must be at least MINUTES_RETENTION_DAYS", c.HoursRetentionDays)
+	fault(c.AdCacheBytesMax < 1<<20, "AD_CACHE_BYTES_MAX %d must be at least 1048576", c.AdCacheBytesMax)
 	fault(c.JournalPath == "", "JOURNAL_PATH is empty")
 	fault(c.JournalBytesMax < 1<<20, "JOURNAL_BYTES_MAX %d must be at least 1048576", c.JournalBytesMax)
 	fault(c.ProduceTimeout <= 0, "PRODUCE_TIMEOUT %v must be positive", c.ProduceTimeout)
+	for _, limit := range []struct {
+		name  string
+		value int
+	}{
+		{"ADVERTISER_CALLS_PER_SECOND", c.AdvertiserCallsPerSecond}, {"PUBLISHER_CALLS_PER_SECOND", c.PublisherCallsPerSecond},
+		{"ADMIN_CALLS_PER_SECOND", c.AdminCallsPerSecond}, {"CHANGES_PER_SECOND", c.ChangesPerSecond},
+	} {
+		fault(limit.value < 1, "%s %d must be at least 1", limit.name, limit.value)
+	}
+	fault(c.ReportsAtOnce < 1 || c.ReportsAtOnce > reportsAtOnceMax, "REPORTS_AT_ONCE %d must be from 1 to %d", c.ReportsAtOnce, reportsAtOnceMax)
+	fault(c.ReportRowsMax < reportRowsMin, "REPORT_ROWS_MAX %d must be at least %d", c.ReportRowsMax, reportRowsMin)
+	fault(c.ReportMemoryBytesMax < reportMemoryBytesMin, "REPORT_MEMORY_BYTES_MAX %d must be at least %d", c.ReportMemoryBytesMax, reportMemoryBytesMin)
 	fault(c.AllowedLateness < 0, "ALLOWED_LATENESS %v must not be negative", c.AllowedLateness)
+	for _, origin := range c.CORSOrigins {
+		fault(!isOrigin(origin), "CORS_ORIGINS: %q must be an origin such as https://reports.example.com: no path, no *", origin)
+	}
 	public, err := url.Parse(c.PublicURL)
 	fault(err != nil || public.Host == "" || (public.Scheme != "http" && public.Scheme != "https"),
 		"PUBLIC_URL %q must be an http or https URL", c.PublicURL)
 	return faults
+}
+
+// isOrigin reports whether a browser could call a page's origin so.
+func isOrigin(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && !strings.Contains(text, "*") && text == u.Scheme+"://"+u.Host
 }
 
 // Names of what this deployment keeps in shared servers, all under its

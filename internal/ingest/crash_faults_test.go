@@ -218,7 +218,7 @@ func (l *life) parts() Parts {
 	log := slog.New(slog.DiscardHandler)
 	member := kafka.Membership{
 		Name:      l.name,
-		Heartbeat: 50 * time.Millisecond, FetchWait: 20 * time.Millisecond, BatchRecordsMax: 1 + l.random.IntN(9),
+		Heartbeat: 50 * time.Millisecond, Rebalance: rebalanceMax, FetchWait: 20 * time.Millisecond, BatchRecordsMax: 1 + l.random.IntN(9),
 	}
 	return Parts{
 		Log: log, Registry: prometheus.NewRegistry(), Validity: validity,

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -25,8 +26,10 @@ const (
 	filteredRetention  = 7 * 24 * time.Hour
 	filteredPartitions = 2 // a second ingester need not stand idle; it is some records a second
 
-	coordinatorTimeout  = 30 * time.Second
-	coordinatorInterval = 250 * time.Millisecond
+	// readyTimeout is how long topics and the group's coordinator may need until
+	// the brokers know them.
+	readyTimeout  = 30 * time.Second
+	readyInterval = 250 * time.Millisecond
 
 	timestampConfig = "message.timestamp.type"
 	// appendTime makes the broker's clock date each record: monotone in a
@@ -92,40 +95,84 @@ func (a *Admin) EnsureTopics(ctx context.Context) (created []string, err error) 
 			created = append(created, topic.name)
 		}
 	}
-	if err := a.awaitCoordinator(ctx); err != nil {
+	if err := a.await(ctx, "create topics "+strings.Join(created, ", "), func(ctx context.Context) (bool, error) {
+		return a.known(ctx, created)
+	}); err != nil {
+		return created, err
+	}
+	if err := a.await(ctx, "find the group's coordinator", a.coordinated); err != nil {
 		return created, err
 	}
 	if slices.Contains(created, clicks) {
-		return created, nil // the broker's own answer; others may not know it yet
+		return created, nil // as it was asked for
 	}
 	return created, errors.Join(
 		checkTopic(ctx, a.client, clicks, a.config.Partitions),
 		a.checkAppendTime(ctx, clicks))
 }
 
-// awaitCoordinator returns when the ingester's group has a coordinator. A Kafka
-// that never had a group makes the topic of commits when it is first asked, and
-// for some seconds says only that it has none.
-func (a *Admin) awaitCoordinator(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, coordinatorTimeout)
+// await asks until the answer is yes. A last answer of no is click.ErrUnavailable.
+func (a *Admin) await(ctx context.Context, what string, ask func(context.Context) (bool, error)) error {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
-	ticker := time.NewTicker(coordinatorInterval)
+	ticker := time.NewTicker(readyInterval)
 	defer ticker.Stop()
 	for {
-		_, err := a.admin.FetchOffsets(ctx, a.config.IngesterGroup())
-		switch {
-		case err == nil, errors.Is(err, kerr.GroupIDNotFound): // a coordinator answered
+		yes, err := ask(ctx)
+		if err != nil {
+			return brokerError(what, err)
+		}
+		if yes {
 			return nil
-		case errors.Is(err, kerr.CoordinatorNotAvailable), errors.Is(err, kerr.CoordinatorLoadInProgress), errors.Is(err, kerr.NotCoordinator):
-		default:
-			return brokerError("find the group's coordinator", err)
 		}
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
-			return brokerError("find the group's coordinator", err)
+			return brokerError(what, ctx.Err())
 		}
 	}
+}
+
+// known tells whether a broker knows every partition of the topics, and who
+// leads it. Who has created a topic is told so before that.
+func (a *Admin) known(ctx context.Context, topics []string) (bool, error) {
+	if len(topics) == 0 {
+		return true, nil
+	}
+	details, err := a.admin.ListTopics(ctx, topics...)
+	if err != nil {
+		return false, err
+	}
+	for _, topic := range topics {
+		if !led(details[topic]) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// led tells whether a topic is there, with a leader of each partition.
+func led(topic kadm.TopicDetail) bool {
+	for _, partition := range topic.Partitions {
+		if partition.Err != nil || partition.Leader < 0 {
+			return false
+		}
+	}
+	return topic.Err == nil && len(topic.Partitions) > 0
+}
+
+// coordinated tells whether the ingester's group has a coordinator. A Kafka
+// that never had a group makes the topic of commits when it is first asked, and
+// for some seconds says only that it has none.
+func (a *Admin) coordinated(ctx context.Context) (bool, error) {
+	_, err := a.admin.FetchOffsets(ctx, a.config.IngesterGroup())
+	switch {
+	case err == nil, errors.Is(err, kerr.GroupIDNotFound): // a coordinator answered
+		return true, nil
+	case errors.Is(err, kerr.CoordinatorNotAvailable), errors.Is(err, kerr.CoordinatorLoadInProgress), errors.Is(err, kerr.NotCoordinator):
+		return false, nil
+	}
+	return false, err
 }
 
 func (a *Admin) topicConfigs(retention time.Duration, timestamps string) map[string]*string {

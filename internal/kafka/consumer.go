@@ -62,13 +62,16 @@ type Membership struct {
 	Name string
 	// Only tests, which are in more of a hurry, have other than the usual.
 	Heartbeat       time.Duration
+	Rebalance       time.Duration // how long the group waits for a member to join again; longer than any batch
 	FetchWait       time.Duration // of the broker, for more to come
 	BatchRecordsMax int
 }
 
 // UsualMembership is that of a running ingester.
 func UsualMembership(name string) Membership {
-	return Membership{Name: name, Heartbeat: heartbeatInterval, FetchWait: fetchWait, BatchRecordsMax: batchRecordsMax}
+	return Membership{
+		Name: name, Heartbeat: heartbeatInterval, Rebalance: rebalanceTimeout, FetchWait: fetchWait, BatchRecordsMax: batchRecordsMax,
+	}
 }
 
 // NewConsumer begins to join the group; it does not wait for Kafka. Partitions
@@ -82,7 +85,7 @@ func NewConsumer(c config.Config, log *slog.Logger, m Membership) (*Consumer, er
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),
 		kgo.SessionTimeout(sessionTimeout),
 		kgo.HeartbeatInterval(m.Heartbeat),
-		kgo.RebalanceTimeout(rebalanceTimeout),
+		kgo.RebalanceTimeout(m.Rebalance),
 		kgo.BlockRebalanceOnPoll(),
 		kgo.DisableAutoCommit(),
 		kgo.OnPartitionsAssigned(consumer.owned.add),

@@ -3,6 +3,7 @@ package s3
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 
@@ -15,8 +16,9 @@ import (
 
 // Lake is the bucket of one deployment. It is safe for concurrent use.
 type Lake struct {
-	client *minio.Client
-	bucket string
+	client    *minio.Client
+	bucket    string
+	manifests manifestCache
 }
 
 // Open makes the client; it does not wait for the server, the first call does.
@@ -25,6 +27,8 @@ func Open(c config.Config) (*Lake, error) {
 		Creds:      credentials.NewStaticV4(c.S3AccessKey, c.S3SecretKey, ""),
 		Secure:     c.S3TLS,
 		MaxRetries: 1, // the caller decides how long it is worth trying
+		// The server checks the SHA-256 of what it is sent, and keeps it.
+		TrailingHeaders: true,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open s3 at %s: %w", c.S3Endpoint, err)
@@ -66,8 +70,12 @@ func (l *Lake) fault(what string, err error) error {
 	if err == nil {
 		return nil
 	}
-	if status := minio.ToErrorResponse(err).StatusCode; status == 0 || status >= http.StatusInternalServerError {
+	var answer minio.ErrorResponse
+	switch answered := errors.As(err, &answer); {
+	case !answered || answer.StatusCode == 0 || answer.StatusCode >= http.StatusInternalServerError:
 		return fmt.Errorf("%s %s: %w: %w", what, l.bucket, click.ErrUnavailable, err)
+	case answer.Code == minio.NoSuchKey || answer.Code == minio.NoSuchBucket:
+		return fmt.Errorf("%s %s: %w: %w", what, l.bucket, click.ErrNotFound, err)
 	}
 	return fmt.Errorf("%s %s: %w", what, l.bucket, err)
 }

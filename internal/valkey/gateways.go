@@ -28,8 +28,9 @@ const (
 // is lost, windows are sealed without waiting for journals, and clicks that are
 // drained later are late ones. It is safe for concurrent use.
 type Gateways struct {
-	client vk.Client
-	key    string
+	client  vk.Client
+	key     string
+	revoked string // the channel of revoked keys
 }
 
 // gatewayRow is the value of a field, as JSON.
@@ -51,7 +52,7 @@ func OpenGateways(c config.Config) (*Gateways, error) {
 	if client == nil {
 		return nil, fmt.Errorf("open gateways' states at %s: %w", c.ValkeyCacheAddr, err)
 	}
-	return &Gateways{client: client, key: c.KeyPrefix() + "gateways"}, nil
+	return &Gateways{client: client, key: c.KeyPrefix() + "gateways", revoked: c.KeyPrefix() + "revoked"}, nil
 }
 
 // Close ends the connection.

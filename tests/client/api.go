@@ -67,15 +67,32 @@ func NewHTTP2() *http.Client {
 	return c
 }
 
-func bearer(key string) connect.UnaryInterceptorFunc {
-	return func(next connect.UnaryFunc) connect.UnaryFunc {
-		return func(ctx context.Context, request connect.AnyRequest) (connect.AnyResponse, error) {
-			if key != "" {
-				request.Header().Set("Authorization", "Bearer "+key)
-			}
-			return next(ctx, request)
-		}
+// bearer shows a key with every call.
+type bearer string
+
+func (b bearer) show(header http.Header) {
+	if b != "" {
+		header.Set("Authorization", "Bearer "+string(b))
 	}
+}
+
+func (b bearer) WrapUnary(next connect.UnaryFunc) connect.UnaryFunc {
+	return func(ctx context.Context, request connect.AnyRequest) (connect.AnyResponse, error) {
+		b.show(request.Header())
+		return next(ctx, request)
+	}
+}
+
+func (b bearer) WrapStreamingClient(next connect.StreamingClientFunc) connect.StreamingClientFunc {
+	return func(ctx context.Context, spec connect.Spec) connect.StreamingClientConn {
+		conn := next(ctx, spec)
+		b.show(conn.RequestHeader())
+		return conn
+	}
+}
+
+func (b bearer) WrapStreamingHandler(next connect.StreamingHandlerFunc) connect.StreamingHandlerFunc {
+	return next
 }
 
 // Advertiser is a fresh advertiser with its key and its ads.

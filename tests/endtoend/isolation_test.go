@@ -1,24 +1,15 @@
 package endtoend
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
-	"connectrpc.com/connect"
-	"google.golang.org/protobuf/types/known/timestamppb"
-
 	v1 "clickledger/proto/gen/clickledger/v1"
-	"clickledger/tests/client"
-	"clickledger/tests/poll"
 )
 
-const (
-	nobody        = 4_242_424_242 // the id of nothing
-	revokeTimeout = 15 * time.Second
-)
+const nobody = 4_242_424_242 // the id of nothing
 
 // Whatever is asked about another's things is answered, word for word, as if
 // they did not exist.
@@ -45,6 +36,8 @@ func (p *port) testIsolation(t *testing.T) {
 		{"figures of another", "ReportService/QueryClicks", func(id int64) string { return query(id, 0) }, foreign},
 		{"figures of an ad under its own name", "ReportService/QueryClicks", func(id int64) string { return query(p.own.ID, id) }, foreignAd},
 		{"figures of an ad of another", "ReportService/QueryClicks", func(id int64) string { return query(foreign, id) }, foreignAd},
+		{"restatements of another", "ReportService/ListRestatements", func(id int64) string { return query(id, 0) }, foreign},
+		{"restatements of an ad under its own name", "ReportService/ListRestatements", func(id int64) string { return query(p.own.ID, id) }, foreignAd},
 		{"an ad", "CatalogService/GetAd", ofAdvertiser(`{"ad_id":"%d"}`), foreignAd},
 		{"an ad's change", "CatalogService/UpdateAd", ofAdvertiser(`{"ad_id":"%d","status":"AD_STATUS_PAUSED"}`), foreignAd},
 		{"another's ads", "CatalogService/ListAds", ofAdvertiser(advertiser), foreign},
@@ -125,38 +118,5 @@ func (p *port) testRoles(t *testing.T) {
 		if f := faultOf(t, answer); f.Code != "permission_denied" {
 			t.Errorf("%s, %s: answered %s", denied.who, denied.method, answer.Body)
 		}
-	}
-}
-
-func (p *port) testRevoked(t *testing.T) {
-	ctx := t.Context()
-	created, err := p.own.API.Catalog.CreateApiKey(ctx, &v1.CreateApiKeyRequest{
-		Role: v1.Role_ROLE_ADVERTISER, AdvertiserId: p.own.ID, Name: "to be revoked",
-		ExpireTime: timestamppb.New(time.Now().Add(time.Hour)),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	second := client.New(p.fleet.URL, created.GetApiKey())
-	ask := func() error {
-		_, err := second.Catalog.ListAds(ctx, &v1.ListAdsRequest{AdvertiserId: p.own.ID})
-		return err
-	}
-	if err := ask(); err != nil {
-		t.Fatal(err)
-	}
-	for range 2 { // twice is no error
-		if _, err := p.own.API.Catalog.RevokeApiKey(ctx, &v1.RevokeApiKeyRequest{KeyId: created.GetKeyId()}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	err = poll.Until(ctx, revokeTimeout, askInterval, func(context.Context) error {
-		if err := ask(); connect.CodeOf(err) != connect.CodeUnauthenticated {
-			return fmt.Errorf("a revoked key is answered %w", err)
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
 }

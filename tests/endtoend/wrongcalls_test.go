@@ -138,7 +138,7 @@ func (p *port) testWrongRanges(t *testing.T) {
 		{"a path for a place", hour[0], hour[1], `,"time_zone":"../../etc/passwd"`, []string{"time_zone"}},
 		{"an ad twice", hour[0], hour[1], `,"ad_ids":["5","5"]`, []string{"ad_ids"}},
 		{"paging, not built", hour[0], hour[1], `,"page_size":10`, []string{"page_size"}},
-		{"the past, not built", hour[0], hour[1], `,"as_of":"2026-01-01T00:00:00Z"`, []string{"as_of"}},
+		{"a time before the ledger", hour[0], hour[1], `,"as_of":"2026-01-01T00:00:00Z"`, []string{"as_of"}},
 	} {
 		t.Run(wrong.name, func(t *testing.T) {
 			body := fmt.Sprintf(`{"advertiser_id":"%d"`, p.own.ID)

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -15,8 +14,6 @@ import (
 
 const (
 	advertiserCount = 8
-	// zipfExponent makes the first of 1,000 ads take about a sixth of the clicks.
-	zipfExponent = 1.1
 
 	countedTimeout  = 5 * time.Minute
 	countedInterval = 250 * time.Millisecond
@@ -51,12 +48,6 @@ func newCatalogue(ctx context.Context, admin *client.API, ads int) (*catalogue, 
 		c.ads = append(c.ads, c.advertisers[i%len(c.advertisers)].Ads[i/len(c.advertisers)].GetAdId())
 	}
 	return c, nil
-}
-
-// choices draws which ad each click is on.
-func choices(ads int) func() uint32 {
-	zipf := rand.NewZipf(rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), zipfExponent, 1, uint64(ads-1))
-	return func() uint32 { return uint32(zipf.Uint64()) }
 }
 
 func (c *catalogue) all() []*client.Advertiser { return append(c.advertisers, c.probe) }

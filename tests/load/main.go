@@ -19,8 +19,12 @@ import (
 
 	"clickledger/internal/config"
 	"clickledger/tests/client"
+	"clickledger/tests/openloop"
 	"clickledger/tests/report"
 )
+
+// settleTime is after how long of clicking memory should not grow any more; what is used then is compared with what is used at the end.
+const settleTime = 5 * time.Minute
 
 // settings are the environment's; --help shows them.
 type settings struct {
@@ -86,7 +90,7 @@ func run(ctx context.Context, s settings) error {
 		return fmt.Errorf("%w (is the system up? `just run`)", err)
 	}
 	say("issuing impressions for %d clicks", s.clicks())
-	supply, err := newSupply(ctx, admin, catalogue.ads, s.clicks())
+	supply, err := openloop.NewSupply(ctx, admin, catalogue.ads, s.clicks())
 	if err != nil {
 		return err
 	}
@@ -100,12 +104,15 @@ func run(ctx context.Context, s settings) error {
 	}
 
 	result := result{RateTarget: s.Rate, Origin: report.NewOrigin(time.Now())}
-	tally := newTally(len(catalogue.ads))
+	tally := openloop.NewTally(len(catalogue.ads))
 	before := stack.usage()
 	say("clicking %d times a second for %v over %d connections, after %v at half of that", s.Rate, s.Duration, s.Connections, s.WarmUp)
 	watching := watch.start(ctx)
-	clicks := sender{url: c.PublicURL, connections: s.Connections, rate: s.Rate, warmUp: s.warmUp(), supply: supply, tally: tally}
-	elapsed, err := clicks.run(ctx)
+	settled := make(chan usage, 1)
+	settling := time.AfterFunc(settleTime, func() { settled <- stack.usage() })
+	defer settling.Stop()
+	clicks := openloop.Sender{URL: c.PublicURL, Connections: s.Connections, Rate: s.Rate, WarmUp: s.warmUp(), Supply: supply, Tally: tally}
+	elapsed, err := clicks.Run(ctx)
 	watch.stopClicking()
 	if err != nil {
 		watch.stop()
@@ -113,11 +120,17 @@ func run(ctx context.Context, s settings) error {
 		return err
 	}
 	during := stack.usage()
-	result.RateAchieved = float64(tally.answered()) / elapsed.Seconds()
-	promised := tally.oracle(catalogue.ads, watch)
-	say("sent %d clicks in %.1f s; waiting until all are counted", tally.sent()+watch.sent(), elapsed.Seconds())
+	result.RateAchieved = float64(tally.Answered()) / elapsed.Seconds()
+	promised := watch.promised()
+	tally.Promise(catalogue.ads, promised)
+	say("sent %d clicks in %.1f s; waiting until all are counted", tally.Sent()+watch.sent(), elapsed.Seconds())
 	countErr := catalogue.waitCounted(ctx, admin, promised)
-	result.measureUsage(before, during, stack.usage(), tally.sent()+watch.sent())
+	result.measureUsage(before, during, stack.usage(), tally.Sent()+watch.sent())
+	select {
+	case then := <-settled:
+		result.RSSMBSettled = then.rssMB()
+	default: // a short load
+	}
 	say("waiting until the last minute is final")
 	finalErr := watch.waitFinal(ctx, promised)
 	watch.stop()

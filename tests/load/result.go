@@ -14,6 +14,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 
 	"clickledger/tests/client"
+	"clickledger/tests/openloop"
 	"clickledger/tests/oracle"
 	"clickledger/tests/report"
 )
@@ -38,8 +39,9 @@ type result struct {
 	QueryableMS  queryableMS      `json:"queryable_ms"`    // from the click to QueryClicks showing it
 	FinalS       float64          `json:"final_s"`         // worst, from a minute's end
 
-	RSSMB         map[string]float64 `json:"rss_mb"`           // when the last click was answered
-	CPUUSPerClick map[string]float64 `json:"cpu_us_per_click"` // until all were counted
+	RSSMB         map[string]float64 `json:"rss_mb"`                    // when the last click was answered
+	RSSMBSettled  map[string]float64 `json:"rss_mb_after_5m,omitempty"` // of a load that lasts longer
+	CPUUSPerClick map[string]float64 `json:"cpu_us_per_click"`          // until all were counted
 	report.Origin
 
 	differences []oracle.Difference
@@ -72,10 +74,9 @@ type queryableMS struct {
 }
 
 func (r *result) measureUsage(before, during, after usage, clicks int64) {
-	r.RSSMB, r.CPUUSPerClick = map[string]float64{}, map[string]float64{}
+	r.RSSMB, r.CPUUSPerClick = during.rssMB(), map[string]float64{}
 	for name, used := range after {
 		r.CPUUSPerClick[name] = rounded(float64((used.cpu - before[name].cpu).Microseconds()) / float64(clicks))
-		r.RSSMB[name] = math.Round(during[name].rssMB)
 	}
 }
 
@@ -97,14 +98,14 @@ func (r *result) compare(ctx context.Context, admin *client.API, c *catalogue, p
 	return err
 }
 
-func (r *result) fill(t *tally, w *watch) {
-	r.Sent = t.sent() + w.sent()
+func (r *result) fill(t *openloop.Tally, w *watch) {
+	r.Sent = t.Sent() + w.sent()
 	r.RateAchieved = rounded(r.RateAchieved)
-	r.Errors = t.errors
+	r.Errors = t.Errors()
 	maps.Copy(r.Errors, w.failures)
-	ms := func(quantile float64) float64 { return rounded(float64(t.latency.ValueAtQuantile(quantile)) / 1000) }
+	ms := func(quantile float64) float64 { return rounded(float64(t.Latency().ValueAtQuantile(quantile)) / 1000) }
 	r.RedirectMS = redirectMS{ms(50), ms(99), ms(99.9)}
-	r.SlowestS = slowestSeconds(t.slow)
+	r.SlowestS = slowestSeconds(t.Slow())
 	r.QueryableMS = queryableMS{float64(w.queryable.ValueAtQuantile(50)), float64(w.queryable.ValueAtQuantile(99))}
 	if worst, err := w.finalAfter(); err == nil {
 		r.FinalS = rounded(worst.Seconds())
@@ -151,12 +152,19 @@ func (r *result) show() {
 	processes.SetStyle(table.StyleLight)
 	processes.Style().Format.Header = text.FormatDefault
 	processes.Style().Format.Footer = text.FormatDefault
-	processes.AppendHeader(table.Row{"process", "CPU µs per click", "RSS MB"})
+	processes.AppendHeader(table.Row{"process", "CPU µs per click", "RSS MB", "RSS MB after 5 min"})
 	total := 0.0
 	for _, name := range slices.Sorted(maps.Keys(r.CPUUSPerClick)) {
-		processes.AppendRow(table.Row{name, fmt.Sprintf("%.1f", r.CPUUSPerClick[name]), fmt.Sprintf("%.0f", r.RSSMB[name])})
+		processes.AppendRow(table.Row{name, fmt.Sprintf("%.1f", r.CPUUSPerClick[name]), fmt.Sprintf("%.0f", r.RSSMB[name]), settled(r.RSSMBSettled, name)})
 		total += r.CPUUSPerClick[name]
 	}
-	processes.AppendFooter(table.Row{"all", fmt.Sprintf("%.1f", total), ""})
+	processes.AppendFooter(table.Row{"all", fmt.Sprintf("%.1f", total), "", ""})
 	processes.Render()
+}
+
+func settled(rssMB map[string]float64, name string) string {
+	if mb, ok := rssMB[name]; ok {
+		return fmt.Sprintf("%.0f", mb)
+	}
+	return "–"
 }

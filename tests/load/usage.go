@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -73,6 +74,15 @@ type usage map[string]processUsage
 type processUsage struct {
 	cpu   time.Duration
 	rssMB float64
+}
+
+// rssMB is the memory of each, in whole megabytes.
+func (u usage) rssMB() map[string]float64 {
+	all := map[string]float64{}
+	for name, used := range u {
+		all[name] = math.Round(used.rssMB)
+	}
+	return all
 }
 
 func (s stack) usage() usage {

@@ -19,6 +19,7 @@ const (
 	probeInterval = 200 * time.Millisecond
 	askInterval   = 500 * time.Millisecond // each costs the store some 30 ms of CPU
 	probeTokens   = 10_000                 // of one ask
+	latencyDigits = 3
 	finalTimeout  = 4 * time.Minute
 )
 

@@ -13,10 +13,15 @@ import (
 	temporallog "go.temporal.io/sdk/log"
 
 	"clickledger/activities"
+	"clickledger/internal/adfile"
 	"clickledger/internal/clickhouse"
 	"clickledger/internal/config"
+	"clickledger/internal/contract"
 	"clickledger/internal/kafka"
+	"clickledger/internal/lake"
+	"clickledger/internal/parquet"
 	"clickledger/internal/process"
+	"clickledger/internal/s3"
 	"clickledger/internal/valkey"
 )
 
@@ -55,6 +60,10 @@ func run(ctx context.Context, c config.Config, log *slog.Logger) error {
 		return err
 	}
 	defer gateways.Close()
+	bucket, err := s3.Open(c)
+	if err != nil {
+		return err
+	}
 	temporal, err := client.NewLazyClient(client.Options{
 		HostPort:       c.TemporalAddr,
 		Namespace:      c.TemporalNamespace(),
@@ -66,16 +75,32 @@ func run(ctx context.Context, c config.Config, log *slog.Logger) error {
 	}
 	defer temporal.Close()
 
+	rules, err := contract.NewAdRules()
+	if err != nil {
+		return err
+	}
+
+	archived := &lake.Archive{Lake: bucket, Stream: admin, Now: time.Now}
 	workers := newWorkers(temporal, &activities.Flush{
 		Stream: admin, Ledger: store, Figures: store, Gateways: gateways, Lateness: c.AllowedLateness, Now: time.Now,
 	}, &activities.RebuildSeen{Seen: seen, Impressions: store, Validity: c.TokenValidity, Now: time.Now}, &activities.HotAds{
 		Loads: store, FanOuts: store, Gateways: cache, Partitions: c.Partitions,
-	})
+	}, &activities.Archive{
+		Stream: admin, Progress: admin, Lake: bucket, Watch: archived, Encode: parquet.EncodeClicks, Lateness: c.AllowedLateness, Now: time.Now,
+	},
+		&activities.AdImport{Files: &adfile.Files{Objects: bucket}, Objects: bucket, Store: store, Cache: cache, Check: rules.Check},
+		&activities.AdSync{Store: store, Cache: cache},
+		&activities.Exports{Sources: exportSources(store), Lake: bucket}, &activities.Leftovers{Lake: bucket, Now: time.Now},
+		&activities.Reconciliations{Stream: admin, Lake: bucket, Record: store, Lateness: c.AllowedLateness, Now: time.Now},
+		&activities.Reconcile{
+			Stream: admin, Lake: bucket, Ledger: store, Store: store, Validity: c.TokenValidity, Lateness: c.AllowedLateness, Now: time.Now,
+		}, &activities.Rollup{Ledger: store, Sums: store, MinutesKeptDays: c.MinutesRetentionDays, Now: time.Now})
 	ops.AddCheck("clickhouse", store.Ping)
 	ops.AddCheck("kafka", admin.Ping)
 	ops.AddCheck("temporal", func(ctx context.Context) error { return checkNamespace(ctx, temporal, c.TemporalNamespace()) })
 	ops.AddCheck("workers", workers.check)
 	go ops.Serve(log)
+	go lake.NewWatch(archived, log, ops.Registry).Run(ctx) // with Temporal away too
 
 	if err := awaitNamespace(ctx, temporal, c.TemporalNamespace(), log); err != nil {
 		return err

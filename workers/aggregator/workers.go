@@ -18,8 +18,10 @@ import (
 // Slots: how much runs at a time. The heavy work is the store's, so a few
 // activities keep it busy; the default would be 1,000.
 const (
-	flushActivitiesMax      = 4
-	operationsActivitiesMax = 4
+	flushActivitiesMax = 4
+	// A backfill has up to four hours at a time; the archive and the rest must
+	// not wait behind them.
+	operationsActivitiesMax = 10
 	workflowTasksMax        = 16
 	pollersMax              = 2
 	// stopTimeout is what a running activity has to finish in when the process
@@ -35,7 +37,9 @@ type workers struct {
 	fatal      chan error
 }
 
-func newWorkers(c client.Client, flush *activities.Flush, rebuildSeen *activities.RebuildSeen, hotAds *activities.HotAds) *workers {
+// newWorkers registers flush with both queues, and what belongs to operations
+// with that one.
+func newWorkers(c client.Client, flush *activities.Flush, operations ...any) *workers {
 	w := &workers{fatal: make(chan error, 2)} // one for each worker
 	w.flush = w.worker(c, workflows.FlushQueue, flushActivitiesMax)
 	w.operations = w.worker(c, workflows.OperationsQueue, operationsActivitiesMax)
@@ -43,8 +47,9 @@ func newWorkers(c client.Client, flush *activities.Flush, rebuildSeen *activitie
 		workflows.Register(each)
 		each.RegisterActivity(flush) // on both: repairs flush from operations
 	}
-	w.operations.RegisterActivity(rebuildSeen)
-	w.operations.RegisterActivity(hotAds)
+	for _, each := range operations {
+		w.operations.RegisterActivity(each)
+	}
 	return w
 }
 
@@ -55,6 +60,9 @@ func (w *workers) worker(c client.Client, queue string, activitiesMax int) worke
 		MaxConcurrentActivityTaskPollers:       pollersMax,
 		MaxConcurrentWorkflowTaskPollers:       pollersMax,
 		WorkerStopTimeout:                      stopTimeout,
+		// An activity that comes with the answer to a workflow task is lost when
+		// that answer is, and is noticed by its timeout only: seen on a busy machine.
+		DisableEagerActivities: true,
 		// A panic or a history that does not fit the code blocks the workflow
 		// until a mended version is deployed; it loses nothing.
 		WorkflowPanicPolicy: worker.BlockWorkflow,

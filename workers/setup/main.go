@@ -1,7 +1,8 @@
 // Command setup prepares the servers for one deployment: topics, schema, the
-// ledger's start, the bucket, the Temporal namespace with its search attributes
-// and schedules, and the seen index. What is there already stays: it is safe to
-// run again, and it is run again after an upgrade.
+// ledger's start, the bucket and how long it keeps, the Temporal namespace with its search attributes
+// and schedules, and the seen index. A catalogue that the store has lost is
+// restored from the lake. What is there already stays: it is safe to run again,
+// and it is run again after an upgrade.
 package main
 
 import (
@@ -14,8 +15,13 @@ import (
 	"clickledger/internal/process"
 )
 
-// setupTimeout bounds all of it, the waits for servers included.
-const setupTimeout = 3 * time.Minute
+const (
+	// setupTimeout bounds all of it, the waits for servers and a restoration
+	// included.
+	setupTimeout = 15 * time.Minute
+	// restoreTimeout: ten million ads take a minute or two.
+	restoreTimeout = 10 * time.Minute
+)
 
 func main() {
 	os.Exit(process.Main("setup", "creates what is absent: topics, schema, bucket, Temporal namespace and schedules", run))
@@ -30,18 +36,29 @@ func run(ctx context.Context, c config.Config, _ *slog.Logger) error {
 	}
 	defer temporal.client.Close()
 
+	began := time.Now()
 	// What needs nothing of the others, side by side.
 	report := report{out: os.Stdout}
 	err = report.all(ctx,
-		step{"kafka", func(ctx context.Context) (string, error) { return setUpKafka(ctx, c) }},
-		step{"clickhouse", func(ctx context.Context) (string, error) { return setUpClickHouse(ctx, c, time.Now()) }},
-		step{"s3", func(ctx context.Context) (string, error) { return setUpS3(ctx, c) }},
-		step{"temporal", temporal.ensureNamespace})
+		step{name: "kafka", do: func(ctx context.Context) (string, error) { return setUpKafka(ctx, c) }},
+		step{name: "clickhouse", do: func(ctx context.Context) (string, error) { return setUpClickHouse(ctx, c) }},
+		step{name: "s3", do: func(ctx context.Context) (string, error) { return setUpS3(ctx, c) }},
+		step{name: "temporal", do: temporal.ensureNamespace})
+	if err != nil {
+		return err
+	}
+	// Before anything is exported again, and before there is a ledger that minutes
+	// are sealed in: what was restored is told from what is new by the number of rows.
+	err = report.all(ctx, step{name: "catalogue", timeout: restoreTimeout, do: func(ctx context.Context) (string, error) { return restoreCatalogue(ctx, c) }})
+	if err != nil {
+		return err
+	}
+	err = report.all(ctx, step{name: "ledger", do: func(ctx context.Context) (string, error) { return startLedger(ctx, c, began) }})
 	if err != nil {
 		return err
 	}
 	// What starts work comes last: it finds everything in its place.
 	return report.all(ctx,
-		step{"schedules", temporal.ensureSchedules},
-		step{"seen", func(ctx context.Context) (string, error) { return ensureSeen(ctx, c, temporal.client) }})
+		step{name: "schedules", do: temporal.ensureSchedules},
+		step{name: "seen", do: func(ctx context.Context) (string, error) { return ensureSeen(ctx, c, temporal.client) }})
 }

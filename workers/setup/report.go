@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,8 +25,9 @@ const (
 // step is one part of the set-up; do says in a sentence what it did. It is safe
 // to repeat.
 type step struct {
-	name string
-	do   func(context.Context) (string, error)
+	name    string
+	timeout time.Duration // of an attempt; 0: attemptTimeout
+	do      func(context.Context) (string, error)
 }
 
 // report runs steps and prints one line for what each did.
@@ -80,7 +82,7 @@ func (r *report) run(ctx context.Context, s step) error {
 }
 
 func attempt(ctx context.Context, s step) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(s.timeout, attemptTimeout))
 	defer cancel()
 	return s.do(ctx)
 }

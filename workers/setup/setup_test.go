@@ -117,8 +117,7 @@ func TestSetupSaysWhatIsWrongWithTheTopic(t *testing.T) {
 func TestSetupSaysWhenThePasswordIsWrong(t *testing.T) {
 	c := stacktest.Config(t) // nothing comes to be
 	c.ClickHousePassword = "wrong"
-	began := time.Now()
-	_, err := setUpClickHouse(t.Context(), c, began)
+	_, err := setUpClickHouse(t.Context(), c)
 	if err == nil || mayPass(err) {
 		t.Errorf("a wrong password may pass: %v", err)
 	}

@@ -33,15 +33,27 @@ func setUpKafka(ctx context.Context, c config.Config) (string, error) {
 	return "created " + strings.Join(created, " and "), nil
 }
 
-// setUpClickHouse brings the schema up to date and starts the ledger. It starts
-// one minute before now, so that no click of a gateway whose clock is a little
-// behind lies before it. Clicks that do (the store was lost, Kafka was not) are
-// not lost: a window before the start that holds a click is flushed like one
-// with late clicks.
-func setUpClickHouse(ctx context.Context, c config.Config, now time.Time) (string, error) {
+// setUpClickHouse brings the schema up to date.
+func setUpClickHouse(ctx context.Context, c config.Config) (string, error) {
 	if err := clickhouse.Migrate(ctx, c); err != nil {
 		return "", err
 	}
+	changed, err := clickhouse.EnsureRetention(ctx, c)
+	if err != nil {
+		return "", err
+	}
+	did := fmt.Sprintf("schema of %s is up to date", c.Database())
+	if len(changed) > 0 {
+		did += ", changed how long " + strings.Join(changed, ", ") + " are kept"
+	}
+	return did, nil
+}
+
+// startLedger starts the ledger, if there is none, one minute before now, so that
+// no click of a gateway whose clock is a little behind lies before it. Clicks
+// that do (the store was lost, Kafka was not) are not lost: a window before the
+// start that holds a click is flushed like one with late clicks.
+func startLedger(ctx context.Context, c config.Config, now time.Time) (string, error) {
 	store, err := clickhouse.Open(c)
 	if err != nil {
 		return "", err
@@ -51,7 +63,7 @@ func setUpClickHouse(ctx context.Context, c config.Config, now time.Time) (strin
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("schema of %s is up to date, its ledger starts at %s", c.Database(), start), nil
+	return fmt.Sprintf("starts at %s", start), store.CompleteSeals(ctx)
 }
 
 func setUpS3(ctx context.Context, c config.Config) (string, error) {
@@ -63,10 +75,18 @@ func setUpS3(ctx context.Context, c config.Config) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if created {
-		return "created bucket " + c.Bucket(), nil
+	changed, err := lake.EnsureRetention(ctx, c.LakeRetentionDays)
+	if err != nil {
+		return "", err
 	}
-	return "bucket " + c.Bucket() + " is there", nil
+	did, keeps := "bucket "+c.Bucket()+" is there", "keeps"
+	if created {
+		did = "created bucket " + c.Bucket()
+	}
+	if changed {
+		keeps = "from now on keeps"
+	}
+	return fmt.Sprintf("%s, it %s clicks for %d days", did, keeps, c.LakeRetentionDays), nil
 }
 
 // ensureSeen has the seen index filled if it is not complete. The workflow does

@@ -85,6 +85,7 @@ func (t *temporal) ensureAttributes(ctx context.Context) (added []string, err er
 	}{
 		{workflows.JobAttribute, enumspb.INDEXED_VALUE_TYPE_KEYWORD},
 		{workflows.WindowAttribute, enumspb.INDEXED_VALUE_TYPE_DATETIME},
+		{workflows.StateAttribute, enumspb.INDEXED_VALUE_TYPE_KEYWORD},
 	} {
 		switch kind, ok := listed.GetCustomAttributes()[attribute.name]; {
 		case !ok:

@@ -802,16 +802,17 @@ func (x *ListAdsResponse) GetNextPageToken() string {
 }
 
 type ApiKey struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	KeyId         int64                  `protobuf:"varint,1,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
-	Role          Role                   `protobuf:"varint,2,opt,name=role,proto3,enum=clickledger.v1.Role" json:"role,omitempty"`
-	AdvertiserId  int64                  `protobuf:"varint,3,opt,name=advertiser_id,json=advertiserId,proto3" json:"advertiser_id,omitempty"` // 0 unless the role is ADVERTISER
-	Name          string                 `protobuf:"bytes,4,opt,name=name,proto3" json:"name,omitempty"`
-	CreateTime    *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
-	ExpireTime    *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"` // absent: never
-	RevokeTime    *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=revoke_time,json=revokeTime,proto3" json:"revoke_time,omitempty"` // absent: not revoked
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	KeyId          int64                  `protobuf:"varint,1,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
+	Role           Role                   `protobuf:"varint,2,opt,name=role,proto3,enum=clickledger.v1.Role" json:"role,omitempty"`
+	AdvertiserId   int64                  `protobuf:"varint,3,opt,name=advertiser_id,json=advertiserId,proto3" json:"advertiser_id,omitempty"` // 0 unless the role is ADVERTISER
+	Name           string                 `protobuf:"bytes,4,opt,name=name,proto3" json:"name,omitempty"`
+	CreateTime     *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	ExpireTime     *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`                // absent: never
+	RevokeTime     *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=revoke_time,json=revokeTime,proto3" json:"revoke_time,omitempty"`                // absent: not revoked
+	CallsPerSecond uint32                 `protobuf:"varint,8,opt,name=calls_per_second,json=callsPerSecond,proto3" json:"calls_per_second,omitempty"` // at one gateway; 0: what its role has
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *ApiKey) Reset() {
@@ -893,14 +894,24 @@ func (x *ApiKey) GetRevokeTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *ApiKey) GetCallsPerSecond() uint32 {
+	if x != nil {
+		return x.CallsPerSecond
+	}
+	return 0
+}
+
 type CreateApiKeyRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Role          Role                   `protobuf:"varint,1,opt,name=role,proto3,enum=clickledger.v1.Role" json:"role,omitempty"`
-	AdvertiserId  int64                  `protobuf:"varint,2,opt,name=advertiser_id,json=advertiserId,proto3" json:"advertiser_id,omitempty"`
-	Name          string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
-	ExpireTime    *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Role         Role                   `protobuf:"varint,1,opt,name=role,proto3,enum=clickledger.v1.Role" json:"role,omitempty"`
+	AdvertiserId int64                  `protobuf:"varint,2,opt,name=advertiser_id,json=advertiserId,proto3" json:"advertiser_id,omitempty"`
+	Name         string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	ExpireTime   *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
+	// How many calls a second a gateway takes of this key; 0: as many as of any
+	// key of its role. Given by admins only.
+	CallsPerSecond uint32 `protobuf:"varint,5,opt,name=calls_per_second,json=callsPerSecond,proto3" json:"calls_per_second,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *CreateApiKeyRequest) Reset() {
@@ -959,6 +970,13 @@ func (x *CreateApiKeyRequest) GetExpireTime() *timestamppb.Timestamp {
 		return x.ExpireTime
 	}
 	return nil
+}
+
+func (x *CreateApiKeyRequest) GetCallsPerSecond() uint32 {
+	if x != nil {
+		return x.CallsPerSecond
+	}
+	return 0
 }
 
 type CreateApiKeyResponse struct {
@@ -1269,7 +1287,7 @@ const file_clickledger_v1_catalog_proto_rawDesc = "" +
 	"page_token\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18@R\tpageToken\"_\n" +
 	"\x0fListAdsResponse\x12$\n" +
 	"\x03ads\x18\x01 \x03(\v2\x12.clickledger.v1.AdR\x03ads\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xb9\x02\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xe3\x02\n" +
 	"\x06ApiKey\x12\x15\n" +
 	"\x06key_id\x18\x01 \x01(\x03R\x05keyId\x12(\n" +
 	"\x04role\x18\x02 \x01(\x0e2\x14.clickledger.v1.RoleR\x04role\x12#\n" +
@@ -1280,14 +1298,16 @@ const file_clickledger_v1_catalog_proto_rawDesc = "" +
 	"\vexpire_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"expireTime\x12;\n" +
 	"\vrevoke_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"revokeTime\"\xde\x01\n" +
+	"revokeTime\x12(\n" +
+	"\x10calls_per_second\x18\b \x01(\rR\x0ecallsPerSecond\"\x93\x02\n" +
 	"\x13CreateApiKeyRequest\x124\n" +
 	"\x04role\x18\x01 \x01(\x0e2\x14.clickledger.v1.RoleB\n" +
 	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x04role\x12,\n" +
 	"\radvertiser_id\x18\x02 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\fadvertiserId\x12\x1c\n" +
 	"\x04name\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x04name\x12E\n" +
 	"\vexpire_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampB\b\xbaH\x05\xb2\x01\x02@\x01R\n" +
-	"expireTime\"F\n" +
+	"expireTime\x123\n" +
+	"\x10calls_per_second\x18\x05 \x01(\rB\t\xbaH\x06*\x04\x18\xc0\x84=R\x0ecallsPerSecond\"F\n" +
 	"\x14CreateApiKeyResponse\x12\x17\n" +
 	"\aapi_key\x18\x01 \x01(\tR\x06apiKey\x12\x15\n" +
 	"\x06key_id\x18\x02 \x01(\x03R\x05keyId\"\x93\x01\n" +

@@ -7,6 +7,7 @@
 package clickledgerv1
 
 import (
+	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
@@ -23,6 +24,1938 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type DeadLetterState int32
+
+const (
+	DeadLetterState_DEAD_LETTER_STATE_UNSPECIFIED DeadLetterState = 0
+	DeadLetterState_DEAD_LETTER_STATE_OPEN        DeadLetterState = 1
+	DeadLetterState_DEAD_LETTER_STATE_REPLAYED    DeadLetterState = 2
+	DeadLetterState_DEAD_LETTER_STATE_DISCARDED   DeadLetterState = 3
+)
+
+// Enum value maps for DeadLetterState.
+var (
+	DeadLetterState_name = map[int32]string{
+		0: "DEAD_LETTER_STATE_UNSPECIFIED",
+		1: "DEAD_LETTER_STATE_OPEN",
+		2: "DEAD_LETTER_STATE_REPLAYED",
+		3: "DEAD_LETTER_STATE_DISCARDED",
+	}
+	DeadLetterState_value = map[string]int32{
+		"DEAD_LETTER_STATE_UNSPECIFIED": 0,
+		"DEAD_LETTER_STATE_OPEN":        1,
+		"DEAD_LETTER_STATE_REPLAYED":    2,
+		"DEAD_LETTER_STATE_DISCARDED":   3,
+	}
+)
+
+func (x DeadLetterState) Enum() *DeadLetterState {
+	p := new(DeadLetterState)
+	*p = x
+	return p
+}
+
+func (x DeadLetterState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (DeadLetterState) Descriptor() protoreflect.EnumDescriptor {
+	return file_clickledger_v1_operations_proto_enumTypes[0].Descriptor()
+}
+
+func (DeadLetterState) Type() protoreflect.EnumType {
+	return &file_clickledger_v1_operations_proto_enumTypes[0]
+}
+
+func (x DeadLetterState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use DeadLetterState.Descriptor instead.
+func (DeadLetterState) EnumDescriptor() ([]byte, []int) {
+	return file_clickledger_v1_operations_proto_rawDescGZIP(), []int{0}
+}
+
+type ReconciliationState int32
+
+const (
+	ReconciliationState_RECONCILIATION_STATE_UNSPECIFIED ReconciliationState = 0
+	ReconciliationState_RECONCILIATION_STATE_CLEAN       ReconciliationState = 1 // nothing differed
+	ReconciliationState_RECONCILIATION_STATE_REPAIRED    ReconciliationState = 2 // what differed was repaired, and nothing differs any more
+	ReconciliationState_RECONCILIATION_STATE_DIFFERS     ReconciliationState = 3 // it waits for an approval, was not approved, was a dry run, or still differs
+	ReconciliationState_RECONCILIATION_STATE_REFUSED     ReconciliationState = 4 // the lake is incomplete: nothing was judged
+)
+
+// Enum value maps for ReconciliationState.
+var (
+	ReconciliationState_name = map[int32]string{
+		0: "RECONCILIATION_STATE_UNSPECIFIED",
+		1: "RECONCILIATION_STATE_CLEAN",
+		2: "RECONCILIATION_STATE_REPAIRED",
+		3: "RECONCILIATION_STATE_DIFFERS",
+		4: "RECONCILIATION_STATE_REFUSED",
+	}
+	ReconciliationState_value = map[string]int32{
+		"RECONCILIATION_STATE_UNSPECIFIED": 0,
+		"RECONCILIATION_STATE_CLEAN":       1,
+		"RECONCILIATION_STATE_REPAIRED":    2,
+		"RECONCILIATION_STATE_DIFFERS":     3,
+		"RECONCILIATION_STATE_REFUSED":     4,
+	}
+)
+
+func (x ReconciliationState) Enum() *ReconciliationState {
+	p := new(ReconciliationState)
+	*p = x
+	return p
+}
+
+func (x ReconciliationState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ReconciliationState) Descriptor() protoreflect.EnumDescriptor {
+	return file_clickledger_v1_operations_proto_enumTypes[1].Descriptor()
+}
+
+func (ReconciliationState) Type() protoreflect.EnumType {
+	return &file_clickledger_v1_operations_proto_enumTypes[1]
+}
+
+func (x ReconciliationState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ReconciliationState.Descriptor instead.
+func (ReconciliationState) EnumDescriptor() ([]byte, []int) {
+	return file_clickledger_v1_operations_proto_rawDescGZIP(), []int{1}
+}
+
+type DeadLetterAction_Stage int32
+
+const (
+	DeadLetterAction_STAGE_UNSPECIFIED DeadLetterAction_Stage = 0
+	DeadLetterAction_STAGE_BEGUN       DeadLetterAction_Stage = 1
+	DeadLetterAction_STAGE_DONE        DeadLetterAction_Stage = 2
+	DeadLetterAction_STAGE_FAILED      DeadLetterAction_Stage = 3
+)
+
+// Enum value maps for DeadLetterAction_Stage.
+var (
+	DeadLetterAction_Stage_name = map[int32]string{
+		0: "STAGE_UNSPECIFIED",
+		1: "STAGE_BEGUN",
+		2: "STAGE_DONE",
+		3: "STAGE_FAILED",
+	}
+	DeadLetterAction_Stage_value = map[string]int32{
+		"STAGE_UNSPECIFIED": 0,
+		"STAGE_BEGUN":       1,
+		"STAGE_DONE":        2,
+		"STAGE_FAILED":      3,
+	}
+)
+
+func (x DeadLetterAction_Stage) Enum() *DeadLetterAction_Stage {
+	p := new(DeadLetterAction_Stage)
+	*p = x
+	return p
+}
+
+func (x DeadLetterAction_Stage) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (DeadLetterAction_Stage) Descriptor() protoreflect.EnumDescriptor {
+	return file_clickledger_v1_operations_proto_enumTypes[2].Descriptor()
+}
+
+func (DeadLetterAction_Stage) Type() protoreflect.EnumType {
+	return &file_clickledger_v1_operations_proto_enumTypes[2]
+}
+
+func (x DeadLetterAction_Stage) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use DeadLetterAction_Stage.Descriptor instead.
+func (DeadLetterAction_Stage) EnumDescriptor() ([]byte, []int) {
+	return file_clickledger_v1_operations_proto_rawDescGZIP(), []int{1, 0}
+}
+
+type DeadLetter struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"` // of the original record; what follows its @ is where the letter is kept
+	State         DeadLetterState        `protobuf:"varint,2,opt,name=state,proto3,enum=clickledger.v1.DeadLetterState" json:"state,omitempty"`
+	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	Topic         string                 `protobuf:"bytes,4,opt,name=topic,proto3" json:"topic,omitempty"` // of the original record, as are the next three
+	Partition     int32                  `protobuf:"varint,5,opt,name=partition,proto3" json:"partition,omitempty"`
+	Offset        int64                  `protobuf:"varint,6,opt,name=offset,proto3" json:"offset,omitempty"`
+	AppendTime    *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=append_time,json=appendTime,proto3" json:"append_time,omitempty"` // by the broker's clock
+	BuryTime      *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=bury_time,json=buryTime,proto3" json:"bury_time,omitempty"`
+	Bytes         int64                  `protobuf:"varint,9,opt,name=bytes,proto3" json:"bytes,omitempty"`                  // of the original's key and value
+	CutOff        bool                   `protobuf:"varint,10,opt,name=cut_off,json=cutOff,proto3" json:"cut_off,omitempty"` // only a part of them is kept
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeadLetter) Reset() {
+	*x = DeadLetter{}
+	mi := &file_clickledger_v1_operations_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeadLetter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeadLetter) ProtoMessage() {}
+
+func (x *DeadLetter) ProtoReflect() protoreflect.Message {
+	mi := &file_clickledger_v1_operations_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeadLetter.ProtoReflect.Descriptor instead.
+func (*DeadLetter) Descriptor() ([]byte, []int) {
+	return file_clickledger_v1_operations_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *DeadLetter) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *DeadLetter) GetState() DeadLetterState {
+	if x != nil {
+		return x.State
+	}
+	return DeadLetterState_DEAD_LETTER_STATE_UNSPECIFIED
+}
+
+func (x *DeadLetter) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *DeadLetter) GetTopic() string {
+	if x != nil {
+		return x.Topic
+	}
+	return ""
+}
+
+func (x *DeadLetter) GetPartition() int32 {
+	if x != nil {
+		return x.Partition
+	}
+	return 0
+}
+
+func (x *DeadLetter) GetOffset() int64 {
+	if x != nil {
+		return x.Offset
+	}
+	return 0
+}
+
+func (x *DeadLetter) GetAppendTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.AppendTime
+	}
+	return nil
+}
+
+func (x *DeadLetter) GetBuryTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.BuryTime
+	}
+	return nil
+}
+
+func (x *DeadLetter) GetBytes() int64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *DeadLetter) GetCutOff() bool {
+	if x != nil {
+		return x.CutOff
+	}
+	return false
+}
+
+// DeadLetterAction is a row of the audit. An action that began and neither is
+// done nor failed was cut short: it may have been carried out.
+type DeadLetterAction struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	ActionId      int64                  `protobuf:"varint,1,opt,name=action_id,json=actionId,proto3" json:"action_id,omitempty"`                 // the rows of one call share it
+	Action        DeadLetterState        `protobuf:"varint,2,opt,name=action,proto3,enum=clickledger.v1.DeadLetterState" json:"action,omitempty"` // REPLAYED or DISCARDED
+	Stage         DeadLetterAction_Stage `protobuf:"varint,3,opt,name=stage,proto3,enum=clickledger.v1.DeadLetterAction_Stage" json:"stage,omitempty"`
+	Time          *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=time,proto3" json:"time,omitempty"`                 // by the store's clock
+	KeyId         int64                  `protobuf:"varint,5,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"` // who; 0: the admin key of the configuration
+	Note          string                 `protobuf:"bytes,6,opt,name=note,proto3" json:"note,omitempty"`
+	Result        string                 `protobuf:"bytes,7,opt,name=result,proto3" json:"result,omitempty"` // where the record stands now, or why it failed
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeadLetterAction) Reset() {
+	*x = DeadLetterAction{}
+	mi := &file_clickledger_v1_operations_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeadLetterAction) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeadLetterAction) ProtoMessage() {}
+
+func (x *DeadLetterAction) ProtoReflect() protoreflect.Message {
+	mi := &file_clickledger_v1_operations_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeadLetterAction.ProtoReflect.Descriptor instead.
+func (*DeadLetterAction) Descriptor() ([]byte, []int) {
+	return file_clickledger_v1_operations_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *DeadLetterAction) GetActionId() int64 {
+	if x != nil {
+		return x.ActionId
+	}
+	return 0
+}
+
+func (x *DeadLetterAction) GetAction() DeadLetterState {
+	if x != nil {
+		return x.Action
+	}
+	return DeadLetterState_DEAD_LETTER_STATE_UNSPECIFIED
+}
+
+func (x *DeadLetterAction) GetStage() DeadLetterAction_Stage {
+	if x != nil {
+		return x.Stage
+	}
+	return DeadLetterAction_STAGE_UNSPECIFIED
+}
+
+func (x *DeadLetterAction) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *DeadLetterAction) GetKeyId() int64 {
+	if x != nil {
+		return x.KeyId
+	}
+	return 0
+}
+
+func (x *DeadLetterAction) GetNote() string {
+	if x != nil {
+		return x.Note
+	}
+	return ""
+}
+
+func (x *DeadLetterAction) GetResult() string {
+	if x != nil {
+		return x.Result
+	}
+	return ""
+}
+
+// DecodedClick is what a record says, if it can be read.
+type DecodedClick struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	AdId          int64                  `protobuf:"varint,1,opt,name=ad_id,json=adId,proto3" json:"ad_id,omitempty"`
+	AdvertiserId  int64                  `protobuf:"varint,2,opt,name=advertiser_id,json=advertiserId,proto3" json:"advertiser_id,omitempty"`
+	ImpressionId  string                 `protobuf:"bytes,3,opt,name=impression_id,json=impressionId,proto3" json:"impression_id,omitempty"` // a UUID
+	ClickedAt     *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=clicked_at,json=clickedAt,proto3" json:"clicked_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DecodedClick) Reset() {
+	*x = DecodedClick{}
+	mi := &file_clickledger_v1_operations_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DecodedClick) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DecodedClick) ProtoMessage() {}
+
+func (x *DecodedClick) ProtoReflect() protoreflect.Message {
+	mi := &file_clickledger_v1_operations_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DecodedClick.ProtoReflect.Descriptor instead.
+func (*DecodedClick) Descriptor() ([]byte, []int) {
+	return file_clickledger_v1_operations_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *DecodedClick) GetAdId() int64 {
+	if x != nil {
+		return x.AdId
+	}
+	return 0
+}
+
+func (x *DecodedClick) GetAdvertiserId() int64 {
+	if x != nil {
+		return x.AdvertiserId
+	}
+	return 0
+}
+
+func (x *DecodedClick) GetImpressionId() string {
+	if x != nil {
+		return x.ImpressionId
+	}
+	return ""
+}
+
+func (x *DecodedClick) GetClickedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ClickedAt
+	}
+	return nil
+}
+
+type ListDeadLettersRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	State         DeadLetterState        `protobuf:"varint,1,opt,name=state,proto3,enum=clickledger.v1.DeadLetterState" json:"state,omitempty"` // unspecified: all
+	PageSize      int32                  `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`               // 0: 100
+	PageToken     string                 `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDeadLettersRequest) Reset() {
+	*x = ListDeadLettersRequest{}
+	mi := &file_clickledger_v1_operations_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDeadLettersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDeadLettersRequest) ProtoMessage() {}
+
+func (x *ListDeadLettersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_clickledger_v1_operations_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDeadLettersRequest.ProtoReflect.Descriptor instead.
+func (*ListDeadLettersRequest) Descriptor() ([]byte, []int) {
+	return file_clickledger_v1_operations_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ListDeadLettersRequest) GetState() DeadLetterState {
+	if x != nil {
+		return x.State
+	}
+	return DeadLetterState_DEAD_LETTER_STATE_UNSPECIFIED
+}
+
+func (x *ListDeadLettersRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListDeadLettersRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+type ListDeadLettersResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	DeadLetters   []*DeadLetter          `protobuf:"bytes,1,rep,name=dead_letters,json=deadLetters,proto3" json:"dead_letters,omitempty"`
+	NextPageToken string                 `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"` // empty when there are no more
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDeadLettersResponse) Reset() {
+	*x = ListDeadLettersResponse{}
+	mi := &file_clickledger_v1_operations_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDeadLettersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDeadLettersResponse) ProtoMessage() {}
+
+func (x *ListDeadLettersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_clickledger_v1_operations_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDeadLettersResponse.ProtoReflect.Descriptor instead.
+func (*ListDeadLettersResponse) Descriptor() ([]byte, []int) {
+	return file_clickledger_v1_operations_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ListDeadLettersResponse) GetDeadLetters() []*DeadLetter {
+	if x != nil {
+		return x.DeadLetters
+	}
+	return nil
+}
+
+func (x *ListDeadLettersResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+type GetDeadLetterRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetDeadLetterRequest) Reset() {
+	*x = GetDeadLetterRequest{}
+	mi := &file_clickledger_v1_operations_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetDeadLetterRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetDeadLetterRequest) ProtoMessage() {}
+
+func (x *GetDeadLetterRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_clickledger_v1_operations_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetDeadLetterRequest.ProtoReflect.Descriptor instead.
+func (*GetDeadLetterRequest) Descriptor() ([]byte, []int) {
+	return file_clickledger_v1_operations_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *GetDeadLetterRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+type GetDeadLetterResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	DeadLetter    *DeadLetter            `protobuf:"bytes,1,opt,name=dead_letter,json=deadLetter,proto3" json:"dead_letter,omitempty"`
+	Key           []byte                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	Value         []byte                 `protobuf:"bytes,3,opt,name=value,proto3" json:"value,omitempty"`
+	Click         *DecodedClick          `protobuf:"bytes,4,opt,name=click,proto3" json:"click,omitempty"`     // absent when the value cannot be read
+	Actions       []*DeadLetterAction    `protobuf:"bytes,5,rep,name=actions,proto3" json:"actions,omitempty"` // oldest first
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetDeadLetterResponse) Reset() {
+	*x = GetDeadLetterResponse{}
+	mi := &file_clickledger_v1_operations_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetDeadLetterResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetDeadLetterResponse) ProtoMessage() {}
+
+func (x *GetDeadLetterResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_clickledger_v1_operations_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetDeadLetterResponse.ProtoReflect.Descriptor instead.
+func (*GetDeadLetterResponse) Descriptor() ([]byte, []int) {
+	return file_clickledger_v1_operations_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *GetDeadLetterResponse) GetDeadLetter() *DeadLetter {
+	if x != nil {
+		return x.DeadLetter
+	}
+	return nil
+}
+
+func (x *GetDeadLetterResponse) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *GetDeadLetterResponse) GetValue() []byte {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
+func (x *GetDeadLetterResponse) GetClick() *DecodedClick {
+	if x != nil {
+		return x.Click
+	}
+	return nil
+}
+
+func (x *GetDeadLetterResponse) GetActions() []*DeadLetterAction {
+	if x != nil {
+		return x.Actions
+	}
+	return nil
+}
+
+type ReplayDeadLettersRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Ids           []string               `protobuf:"bytes,1,rep,name=ids,proto3" json:"ids,omitempty"`
+	Note          string                 `protobuf:"bytes,2,opt,name=note,proto3" json:"note,omitempty"` // why
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplayDeadLettersRequest) Reset() {
+	*x = ReplayDeadLettersRequest{}
+	mi := &file_clickledger_v1_operations_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplayDeadLettersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplayDeadLettersRequest) ProtoMessage() {}
+
+func (x *ReplayDeadLettersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_clickledger_v1_operations_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplayDeadLettersRequest.ProtoReflect.Descriptor instead.
+func (*ReplayDeadLettersRequest) Descriptor() ([]byte, []int) {
+	return file_clickledger_v1_operations_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ReplayDeadLettersRequest) GetIds() []string {
+	if x != nil {
+		return x.Ids
+	}
+	return nil
+}
+
+func (x *ReplayDeadLettersRequest) GetNote() string {
+	if x != nil {
+		return x.Note
+	}
+	return ""
+}
+
+type ReplayDeadLettersResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Results       []*DeadLetterResult    `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"` // in the order of the ids
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplayDeadLettersResponse) Reset() {
+	*x = ReplayDeadLettersResponse{}
+	mi := &file_clickledger_v1_operations_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplayDeadLettersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplayDeadLettersResponse) ProtoMessage() {}
+
+func (x *ReplayDeadLettersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_clickledger_v1_operations_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplayDeadLettersResponse.ProtoReflect.Descriptor instead.
+func (*ReplayDeadLettersResponse) Descriptor() ([]byte, []int) {
+	return file_clickledger_v1_operations_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ReplayDeadLettersResponse) GetResults() []*DeadLetterResult {
+	if x != nil {
+		return x.Results
+	}
+	return nil
+}
+
+type DeadLetterResult struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Done          bool                   `protobuf:"varint,2,opt,name=done,proto3" json:"done,omitempty"`
+	Result        string                 `protobuf:"bytes,3,opt,name=result,proto3" json:"result,omitempty"` // where the record stands now, or why it cannot be replayed
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeadLetterResult) Reset() {
+	*x = DeadLetterResult{}
+	mi := &file_clickledger_v1_operations_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeadLetterResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeadLetterResult) ProtoMessage() {}
+
+func (x *DeadLetterResult) ProtoReflect() protoreflect.Message {
+	mi := &file_clickledger_v1_operations_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeadLetterResult.ProtoReflect.Descriptor instead.
+func (*DeadLetterResult) Descriptor() ([]byte, []int) {
+	return file_clickledger_v1_operations_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *DeadLetterResult) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *DeadLetterResult) GetDone() bool {
+	if x != nil {
+		return x.Done
+	}
+	return false
+}
+
+func (x *DeadLetterResult) GetResult() string {
+	if x != nil {
+		return x.Result
+	}
+	return ""
+}
+
+type DiscardDeadLettersRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Ids           []string               `protobuf:"bytes,1,rep,name=ids,proto3" json:"ids,omitempty"`
+	Note          string                 `protobuf:"bytes,2,opt,name=note,proto3" json:"note,omitempty"` // why
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DiscardDeadLettersRequest) Reset() {
+	*x = DiscardDeadLettersRequest{}
+	mi := &file_clickledger_v1_operations_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DiscardDeadLettersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DiscardDeadLettersRequest) ProtoMessage() {}
+
+func (x *DiscardDeadLettersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_clickledger_v1_operations_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DiscardDeadLettersRequest.ProtoReflect.Descriptor instead.
+func (*DiscardDeadLettersRequest) Descriptor() ([]byte, []int) {
+	return file_clickledger_v1_operations_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *DiscardDeadLettersRequest) GetIds() []string {
+	if x != nil {
+		return x.Ids
+	}
+	return nil
+}
+
+func (x *DiscardDeadLettersRequest) GetNote() string {
+	if x != nil {
+		return x.Note
+	}
+	return ""
+}
+
+type DiscardDeadLettersResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DiscardDeadLettersResponse) Reset() {
+	*x = DiscardDeadLettersResponse{}
+	mi := &file_clickledger_v1_operations_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DiscardDeadLettersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DiscardDeadLettersResponse) ProtoMessage() {}
+
+func (x *DiscardDeadLettersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_clickledger_v1_operations_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DiscardDeadLettersResponse.ProtoReflect.Descriptor instead.
+func (*DiscardDeadLettersResponse) Descriptor() ([]byte, []int) {
+	return file_clickledger_v1_operations_proto_rawDescGZIP(), []int{11}
+}
+
+// Comparison is what a span looks like from both sides, in clicks.
+type Comparison struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Lake          int64                  `protobuf:"varint,1,opt,name=lake,proto3" json:"lake,omitempty"`                                     // that count, by the lake
+	Store         int64                  `protobuf:"varint,2,opt,name=store,proto3" json:"store,omitempty"`                                   // stored
+	Figures       int64                  `protobuf:"varint,3,opt,name=figures,proto3" json:"figures,omitempty"`                               // told: the sum of the ads' minute figures
+	Missing       int64                  `protobuf:"varint,4,opt,name=missing,proto3" json:"missing,omitempty"`                               // of the lake, not stored
+	Surplus       int64                  `protobuf:"varint,5,opt,name=surplus,proto3" json:"surplus,omitempty"`                               // stored, not counted by the lake
+	Places        int64                  `protobuf:"varint,6,opt,name=places,proto3" json:"places,omitempty"`                                 // (advertiser, ad, minute) that differ in any way
+	WrongFigures  int64                  `protobuf:"varint,7,opt,name=wrong_figures,json=wrongFigures,proto3" json:"wrong_figures,omitempty"` // those of them that differ in their figure alone
+	Minutes       []*MinuteDelta         `protobuf:"bytes,8,rep,name=minutes,proto3" json:"minutes,omitempty"`                                // those that differ, in order
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Comparison) Reset() {
+	*x = Comparison{}
+	mi := &file_clickledger_v1_operations_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Comparison) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Comparison) ProtoMessage() {}
+
+func (x *Comparison) ProtoReflect() protoreflect.Message {
+	mi := &file_clickledger_v1_operations_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Comparison.ProtoReflect.Descriptor instead.
+func (*Comparison) Descriptor() ([]byte, []int) {
+	return file_clickledger_v1_operations_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Comparison) GetLake() int64 {
+	if x != nil {
+		return x.Lake
+	}
+	return 0
+}
+
+func (x *Comparison) GetStore() int64 {
+	if x != nil {
+		return x.Store
+	}
+	return 0
+}
+
+func (x *Comparison) GetFigures() int64 {
+	if x != nil {
+		return x.Figures
+	}
+	return 0
+}
+
+func (x *Comparison) GetMissing() int64 {
+	if x != nil {
+		return x.Missing
+	}
+	return 0
+}
+
+func (x *Comparison) GetSurplus() int64 {
+	if x != nil {
+		return x.Surplus
+	}
+	return 0
+}
+
+func (x *Comparison) GetPlaces() int64 {
+	if x != nil {
+		return x.Places
+	}
+	return 0
+}
+
+func (x *Comparison) GetWrongFigures() int64 {
+	if x != nil {
+		return x.WrongFigures
+	}
+	return 0
+}
+
+func (x *Comparison) GetMinutes() []*MinuteDelta {
+	if x != nil {
+		return x.Minutes
+	}
+	return nil
+}
+
+// MinuteDelta is a minute in which lake and store differ, in clicks.
+type MinuteDelta struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Minute        *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=minute,proto3" json:"minute,omitempty"`
+	Lake          int64                  `protobuf:"varint,2,opt,name=lake,proto3" json:"lake,omitempty"`
+	Store         int64                  `protobuf:"varint,3,opt,name=store,proto3" json:"store,omitempty"`
+	Figures       int64                  `protobuf:"varint,4,opt,name=figures,proto3" json:"figures,omitempty"`
+	Missing       int64                  `protobuf:"varint,5,opt,name=missing,proto3" json:"missing,omitempty"`
+	Surplus       int64                  `protobuf:"varint,6,opt,name=surplus,proto3" json:"surplus,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MinuteDelta) Reset() {
+	*x = MinuteDelta{}
+	mi := &file_clickledger_v1_operations_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MinuteDelta) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MinuteDelta) ProtoMessage() {}
+
+func (x *MinuteDelta) ProtoReflect() protoreflect.Message {
+	mi := &file_clickledger_v1_operations_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MinuteDelta.ProtoReflect.Descriptor instead.
+func (*MinuteDelta) Descriptor() ([]byte, []int) {
+	return file_clickledger_v1_operations_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *MinuteDelta) GetMinute() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Minute
+	}
+	return nil
+}
+
+func (x *MinuteDelta) GetLake() int64 {
+	if x != nil {
+		return x.Lake
+	}
+	return 0
+}
+
+func (x *MinuteDelta) GetStore() int64 {
+	if x != nil {
+		return x.Store
+	}
+	return 0
+}
+
+func (x *MinuteDelta) GetFigures() int64 {
+	if x != nil {
+		return x.Figures
+	}
+	return 0
+}
+
+func (x *MinuteDelta) GetMissing() int64 {
+	if x != nil {
+		return x.Missing
+	}
+	return 0
+}
+
+func (x *MinuteDelta) GetSurplus() int64 {
+	if x != nil {
+		return x.Surplus
+	}
+	return 0
+}
+
+type Reconciliation struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	RunId         string                 `protobuf:"bytes,1,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`             // of the workflow
+	StartTime     *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"` // the minutes compared are [start_time, end_time), of one hour
+	EndTime       *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
+	State         ReconciliationState    `protobuf:"varint,4,opt,name=state,proto3,enum=clickledger.v1.ReconciliationState" json:"state,omitempty"`
+	Reason        string                 `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"` // in words, why it is neither clean nor repaired
+	DryRun        bool                   `protobuf:"varint,6,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	Before        *Comparison            `protobuf:"bytes,7,opt,name=before,proto3" json:"before,omitempty"`
+	After         *Comparison            `protobuf:"bytes,8,opt,name=after,proto3" json:"after,omitempty"`        // after the repair; absent when there was none
+	Inserted      int64                  `protobuf:"varint,9,opt,name=inserted,proto3" json:"inserted,omitempty"` // clicks
+	Deleted       int64                  `protobuf:"varint,10,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	Restated      int64                  `protobuf:"varint,11,opt,name=restated,proto3" json:"restated,omitempty"` // figures that had been final and changed
+	Lost          int64                  `protobuf:"varint,12,opt,name=lost,proto3" json:"lost,omitempty"`         // offsets that Kafka dropped before they were archived: clicks of them are never judged surplus
+	TellTime      *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=tell_time,json=tellTime,proto3" json:"tell_time,omitempty"`
+	Report        string                 `protobuf:"bytes,14,opt,name=report,proto3" json:"report,omitempty"` // path of the whole report in the lake's bucket
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Reconciliation) Reset() {
+	*x = Reconciliation{}
+	mi := &file_clickledger_v1_operations_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Reconciliation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Reconciliation) ProtoMessage() {}
+
+func (x *Reconciliation) ProtoReflect() protoreflect.Message {
+	mi := &file_clickledger_v1_operations_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Reconciliation.ProtoReflect.Descriptor instead.
+func (*Reconciliation) Descriptor() ([]byte, []int) {
+	return file_clickledger_v1_operations_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Reconciliation) GetRunId() string {
+	if x != nil {
+		return x.RunId
+	}
+	return ""
+}
+
+func (x *Reconciliation) GetStartTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartTime
+	}
+	return nil
+}
+
+func (x *Reconciliation) GetEndTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndTime
+	}
+	return nil
+}
+
+func (x *Reconciliation) GetState() ReconciliationState {
+	if x != nil {
+		return x.State
+	}
+	return ReconciliationState_RECONCILIATION_STATE_UNSPECIFIED
+}
+
+func (x *Reconciliation) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Reconciliation) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+func (x *Reconciliation) GetBefore() *Comparison {
+	if x != nil {
+		return x.Before
+	}
+	return nil
+}
+
+func (x *Reconciliation) GetAfter() *Comparison {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
+func (x *Reconciliation) GetInserted() int64 {
+	if x != nil {
+		return x.Inserted
+	}
+	return 0
+}
+
+func (x *Reconciliation) GetDeleted() int64 {
+	if x != nil {
+		return x.Deleted
+	}
+	return 0
+}
+
+func (x *Reconciliation) GetRestated() int64 {
+	if x != nil {
+		return x.Restated
+	}
+	return 0
+}
+
+func (x *Reconciliation) GetLost() int64 {
+	if x != nil {
+		return x.Lost
+	}
+	return 0
+}
+
+func (x *Reconciliation) GetTellTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.TellTime
+	}
+	return nil
+}
+
+func (x *Reconciliation) GetReport() string {
+	if x != nil {
+		return x.Report
+	}
+	return ""
+}
+
+type ListReconciliationsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	StartTime     *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`                 // those with a minute from here on
+	EndTime       *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`                       // and before here
+	State         ReconciliationState    `protobuf:"varint,3,opt,name=state,proto3,enum=clickledger.v1.ReconciliationState" json:"state,omitempty"` // unspecified: all
+	PageSize      int32                  `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`                   // 0: 100
+	PageToken     string                 `protobuf:"bytes,5,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListReconciliationsRequest) Reset() {
+	*x = ListReconciliationsRequest{}
+	mi := &file_clickledger_v1_operations_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListReconciliationsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListReconciliationsRequest) ProtoMessage() {}
+
+func (x *ListReconciliationsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_clickledger_v1_operations_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListReconciliationsRequest.ProtoReflect.Descriptor instead.
+func (*ListReconciliationsRequest) Descriptor() ([]byte, []int) {
+	return file_clickledger_v1_operations_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ListReconciliationsRequest) GetStartTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartTime
+	}
+	return nil
+}
+
+func (x *ListReconciliationsRequest) GetEndTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndTime
+	}
+	return nil
+}
+
+func (x *ListReconciliationsRequest) GetState() ReconciliationState {
+	if x != nil {
+		return x.State
+	}
+	return ReconciliationState_RECONCILIATION_STATE_UNSPECIFIED
+}
+
+func (x *ListReconciliationsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListReconciliationsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+type ListReconciliationsResponse struct {
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	Reconciliations []*Reconciliation      `protobuf:"bytes,1,rep,name=reconciliations,proto3" json:"reconciliations,omitempty"`
+	NextPageToken   string                 `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"` // empty when there are no more
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *ListReconciliationsResponse) Reset() {
+	*x = ListReconciliationsResponse{}
+	mi := &file_clickledger_v1_operations_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListReconciliationsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListReconciliationsResponse) ProtoMessage() {}
+
+func (x *ListReconciliationsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_clickledger_v1_operations_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListReconciliationsResponse.ProtoReflect.Descriptor instead.
+func (*ListReconciliationsResponse) Descriptor() ([]byte, []int) {
+	return file_clickledger_v1_operations_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ListReconciliationsResponse) GetReconciliations() []*Reconciliation {
+	if x != nil {
+		return x.Reconciliations
+	}
+	return nil
+}
+
+func (x *ListReconciliationsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// Discrepancy is an (advertiser, ad, minute) at which lake and store differ.
+type Discrepancy struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	AdvertiserId   int64                  `protobuf:"varint,1,opt,name=advertiser_id,json=advertiserId,proto3" json:"advertiser_id,omitempty"`
+	AdId           int64                  `protobuf:"varint,2,opt,name=ad_id,json=adId,proto3" json:"ad_id,omitempty"` // 0: the advertiser's total, which is a figure only
+	Minute         *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=minute,proto3" json:"minute,omitempty"`
+	Lake           int64                  `protobuf:"varint,4,opt,name=lake,proto3" json:"lake,omitempty"` // clicks, as are the next four
+	Store          int64                  `protobuf:"varint,5,opt,name=store,proto3" json:"store,omitempty"`
+	Figure         int64                  `protobuf:"varint,6,opt,name=figure,proto3" json:"figure,omitempty"`
+	Missing        int64                  `protobuf:"varint,7,opt,name=missing,proto3" json:"missing,omitempty"`
+	Surplus        int64                  `protobuf:"varint,8,opt,name=surplus,proto3" json:"surplus,omitempty"`
+	MissingSamples []string               `protobuf:"bytes,9,rep,name=missing_samples,json=missingSamples,proto3" json:"missing_samples,omitempty"` // impressions, a few of them
+	SurplusSamples []string               `protobuf:"bytes,10,rep,name=surplus_samples,json=surplusSamples,proto3" json:"surplus_samples,omitempty"`
+	RunId          string                 `protobuf:"bytes,11,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`
+	Pass           int32                  `protobuf:"varint,12,opt,name=pass,proto3" json:"pass,omitempty"` // 1: before the repair, 2: after it
+	FindTime       *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=find_time,json=findTime,proto3" json:"find_time,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *Discrepancy) Reset() {
+	*x = Discrepancy{}
+	mi := &file_clickledger_v1_operations_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Discrepancy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Discrepancy) ProtoMessage() {}
+
+func (x *Discrepancy) ProtoReflect() protoreflect.Message {
+	mi := &file_clickledger_v1_operations_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Discrepancy.ProtoReflect.Descriptor instead.
+func (*Discrepancy) Descriptor() ([]byte, []int) {
+	return file_clickledger_v1_operations_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *Discrepancy) GetAdvertiserId() int64 {
+	if x != nil {
+		return x.AdvertiserId
+	}
+	return 0
+}
+
+func (x *Discrepancy) GetAdId() int64 {
+	if x != nil {
+		return x.AdId
+	}
+	return 0
+}
+
+func (x *Discrepancy) GetMinute() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Minute
+	}
+	return nil
+}
+
+func (x *Discrepancy) GetLake() int64 {
+	if x != nil {
+		return x.Lake
+	}
+	return 0
+}
+
+func (x *Discrepancy) GetStore() int64 {
+	if x != nil {
+		return x.Store
+	}
+	return 0
+}
+
+func (x *Discrepancy) GetFigure() int64 {
+	if x != nil {
+		return x.Figure
+	}
+	return 0
+}
+
+func (x *Discrepancy) GetMissing() int64 {
+	if x != nil {
+		return x.Missing
+	}
+	return 0
+}
+
+func (x *Discrepancy) GetSurplus() int64 {
+	if x != nil {
+		return x.Surplus
+	}
+	return 0
+}
+
+func (x *Discrepancy) GetMissingSamples() []string {
+	if x != nil {
+		return x.MissingSamples
+	}
+	return nil
+}
+
+func (x *Discrepancy) GetSurplusSamples() []string {
+	if x != nil {
+		return x.SurplusSamples
+	}
+	return nil
+}
+
+func (x *Discrepancy) GetRunId() string {
+	if x != nil {
+		return x.RunId
+	}
+	return ""
+}
+
+func (x *Discrepancy) GetPass() int32 {
+	if x != nil {
+		return x.Pass
+	}
+	return 0
+}
+
+func (x *Discrepancy) GetFindTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.FindTime
+	}
+	return nil
+}
+
+type ListDiscrepanciesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	StartTime     *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`           // minutes from that of this time on
+	EndTime       *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`                 // that begin before here
+	AdvertiserId  int64                  `protobuf:"varint,3,opt,name=advertiser_id,json=advertiserId,proto3" json:"advertiser_id,omitempty"` // 0: all
+	AdId          int64                  `protobuf:"varint,4,opt,name=ad_id,json=adId,proto3" json:"ad_id,omitempty"`                         // 0: all
+	RunId         string                 `protobuf:"bytes,5,opt,name=run_id,json=runId,proto3" json:"run_id,omitempty"`                       // empty: all
+	PageSize      int32                  `protobuf:"varint,6,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`             // 0: 100
+	PageToken     string                 `protobuf:"bytes,7,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDiscrepanciesRequest) Reset() {
+	*x = ListDiscrepanciesRequest{}
+	mi := &file_clickledger_v1_operations_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDiscrepanciesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDiscrepanciesRequest) ProtoMessage() {}
+
+func (x *ListDiscrepanciesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_clickledger_v1_operations_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDiscrepanciesRequest.ProtoReflect.Descriptor instead.
+func (*ListDiscrepanciesRequest) Descriptor() ([]byte, []int) {
+	return file_clickledger_v1_operations_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ListDiscrepanciesRequest) GetStartTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartTime
+	}
+	return nil
+}
+
+func (x *ListDiscrepanciesRequest) GetEndTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndTime
+	}
+	return nil
+}
+
+func (x *ListDiscrepanciesRequest) GetAdvertiserId() int64 {
+	if x != nil {
+		return x.AdvertiserId
+	}
+	return 0
+}
+
+func (x *ListDiscrepanciesRequest) GetAdId() int64 {
+	if x != nil {
+		return x.AdId
+	}
+	return 0
+}
+
+func (x *ListDiscrepanciesRequest) GetRunId() string {
+	if x != nil {
+		return x.RunId
+	}
+	return ""
+}
+
+func (x *ListDiscrepanciesRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListDiscrepanciesRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+type ListDiscrepanciesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Discrepancies []*Discrepancy         `protobuf:"bytes,1,rep,name=discrepancies,proto3" json:"discrepancies,omitempty"`
+	NextPageToken string                 `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"` // empty when there are no more
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDiscrepanciesResponse) Reset() {
+	*x = ListDiscrepanciesResponse{}
+	mi := &file_clickledger_v1_operations_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDiscrepanciesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDiscrepanciesResponse) ProtoMessage() {}
+
+func (x *ListDiscrepanciesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_clickledger_v1_operations_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDiscrepanciesResponse.ProtoReflect.Descriptor instead.
+func (*ListDiscrepanciesResponse) Descriptor() ([]byte, []int) {
+	return file_clickledger_v1_operations_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *ListDiscrepanciesResponse) GetDiscrepancies() []*Discrepancy {
+	if x != nil {
+		return x.Discrepancies
+	}
+	return nil
+}
+
+func (x *ListDiscrepanciesResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// AuditEvent is one call that changes something. It is written before anything
+// is done, and its end after. One without a code was cut short, or its end could
+// not be written: it may have been carried out.
+type AuditEvent struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	EventId       int64                  `protobuf:"varint,1,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
+	Time          *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`                                      // when it came, by the gateway's clock
+	Method        string                 `protobuf:"bytes,3,opt,name=method,proto3" json:"method,omitempty"`                                  // SERVICE/METHOD
+	KeyId         int64                  `protobuf:"varint,4,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`                      // who; 0: the admin key of the configuration
+	Role          Role                   `protobuf:"varint,5,opt,name=role,proto3,enum=clickledger.v1.Role" json:"role,omitempty"`            // of that key
+	AdvertiserId  int64                  `protobuf:"varint,6,opt,name=advertiser_id,json=advertiserId,proto3" json:"advertiser_id,omitempty"` // of that key; 0 unless the role is ADVERTISER
+	Subject       string                 `protobuf:"bytes,7,opt,name=subject,proto3" json:"subject,omitempty"`                                // on what: advertiser 7; ad 12; key 99
+	Detail        string                 `protobuf:"bytes,8,opt,name=detail,proto3" json:"detail,omitempty"`                                  // what it was to become, without secrets
+	Code          string                 `protobuf:"bytes,9,opt,name=code,proto3" json:"code,omitempty"`                                      // ok, or the error's: permission_denied, not_found …
+	Message       string                 `protobuf:"bytes,10,opt,name=message,proto3" json:"message,omitempty"`                               // of the error
+	EndTime       *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`                // by the gateway's clock; absent as the code is
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AuditEvent) Reset() {
+	*x = AuditEvent{}
+	mi := &file_clickledger_v1_operations_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AuditEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AuditEvent) ProtoMessage() {}
+
+func (x *AuditEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_clickledger_v1_operations_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AuditEvent.ProtoReflect.Descriptor instead.
+func (*AuditEvent) Descriptor() ([]byte, []int) {
+	return file_clickledger_v1_operations_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *AuditEvent) GetEventId() int64 {
+	if x != nil {
+		return x.EventId
+	}
+	return 0
+}
+
+func (x *AuditEvent) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *AuditEvent) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+func (x *AuditEvent) GetKeyId() int64 {
+	if x != nil {
+		return x.KeyId
+	}
+	return 0
+}
+
+func (x *AuditEvent) GetRole() Role {
+	if x != nil {
+		return x.Role
+	}
+	return Role_ROLE_UNSPECIFIED
+}
+
+func (x *AuditEvent) GetAdvertiserId() int64 {
+	if x != nil {
+		return x.AdvertiserId
+	}
+	return 0
+}
+
+func (x *AuditEvent) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *AuditEvent) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+func (x *AuditEvent) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *AuditEvent) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *AuditEvent) GetEndTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndTime
+	}
+	return nil
+}
+
+type ListAuditEventsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	StartTime     *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"` // of calls from here on
+	EndTime       *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`       // and before here
+	KeyId         *int64                 `protobuf:"varint,3,opt,name=key_id,json=keyId,proto3,oneof" json:"key_id,omitempty"`      // of one key; absent: all
+	Method        string                 `protobuf:"bytes,4,opt,name=method,proto3" json:"method,omitempty"`                        // SERVICE/METHOD; empty: all
+	Subject       string                 `protobuf:"bytes,5,opt,name=subject,proto3" json:"subject,omitempty"`                      // exactly, such as: key 99; empty: all
+	PageSize      int32                  `protobuf:"varint,6,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`   // 0: 100
+	PageToken     string                 `protobuf:"bytes,7,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListAuditEventsRequest) Reset() {
+	*x = ListAuditEventsRequest{}
+	mi := &file_clickledger_v1_operations_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListAuditEventsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListAuditEventsRequest) ProtoMessage() {}
+
+func (x *ListAuditEventsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_clickledger_v1_operations_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListAuditEventsRequest.ProtoReflect.Descriptor instead.
+func (*ListAuditEventsRequest) Descriptor() ([]byte, []int) {
+	return file_clickledger_v1_operations_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *ListAuditEventsRequest) GetStartTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartTime
+	}
+	return nil
+}
+
+func (x *ListAuditEventsRequest) GetEndTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndTime
+	}
+	return nil
+}
+
+func (x *ListAuditEventsRequest) GetKeyId() int64 {
+	if x != nil && x.KeyId != nil {
+		return *x.KeyId
+	}
+	return 0
+}
+
+func (x *ListAuditEventsRequest) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+func (x *ListAuditEventsRequest) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *ListAuditEventsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListAuditEventsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+type ListAuditEventsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Events        []*AuditEvent          `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
+	NextPageToken string                 `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"` // empty when there are no more
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListAuditEventsResponse) Reset() {
+	*x = ListAuditEventsResponse{}
+	mi := &file_clickledger_v1_operations_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListAuditEventsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListAuditEventsResponse) ProtoMessage() {}
+
+func (x *ListAuditEventsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_clickledger_v1_operations_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListAuditEventsResponse.ProtoReflect.Descriptor instead.
+func (*ListAuditEventsResponse) Descriptor() ([]byte, []int) {
+	return file_clickledger_v1_operations_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *ListAuditEventsResponse) GetEvents() []*AuditEvent {
+	if x != nil {
+		return x.Events
+	}
+	return nil
+}
+
+func (x *ListAuditEventsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
 type GetStatusRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -31,7 +1964,7 @@ type GetStatusRequest struct {
 
 func (x *GetStatusRequest) Reset() {
 	*x = GetStatusRequest{}
-	mi := &file_clickledger_v1_operations_proto_msgTypes[0]
+	mi := &file_clickledger_v1_operations_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -43,7 +1976,7 @@ func (x *GetStatusRequest) String() string {
 func (*GetStatusRequest) ProtoMessage() {}
 
 func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_clickledger_v1_operations_proto_msgTypes[0]
+	mi := &file_clickledger_v1_operations_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -56,7 +1989,7 @@ func (x *GetStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusRequest.ProtoReflect.Descriptor instead.
 func (*GetStatusRequest) Descriptor() ([]byte, []int) {
-	return file_clickledger_v1_operations_proto_rawDescGZIP(), []int{0}
+	return file_clickledger_v1_operations_proto_rawDescGZIP(), []int{23}
 }
 
 type PartitionStatus struct {
@@ -71,7 +2004,7 @@ type PartitionStatus struct {
 
 func (x *PartitionStatus) Reset() {
 	*x = PartitionStatus{}
-	mi := &file_clickledger_v1_operations_proto_msgTypes[1]
+	mi := &file_clickledger_v1_operations_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -83,7 +2016,7 @@ func (x *PartitionStatus) String() string {
 func (*PartitionStatus) ProtoMessage() {}
 
 func (x *PartitionStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_clickledger_v1_operations_proto_msgTypes[1]
+	mi := &file_clickledger_v1_operations_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -96,7 +2029,7 @@ func (x *PartitionStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartitionStatus.ProtoReflect.Descriptor instead.
 func (*PartitionStatus) Descriptor() ([]byte, []int) {
-	return file_clickledger_v1_operations_proto_rawDescGZIP(), []int{1}
+	return file_clickledger_v1_operations_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *PartitionStatus) GetPartition() int32 {
@@ -130,7 +2063,7 @@ func (x *PartitionStatus) GetLag() int64 {
 // DegradedMode is something that is not as it should be, in a plain sentence.
 type DegradedMode struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Part          string                 `protobuf:"bytes,1,opt,name=part,proto3" json:"part,omitempty"` // kafka, clickhouse, cache, seen, journal, ingester, flush
+	Part          string                 `protobuf:"bytes,1,opt,name=part,proto3" json:"part,omitempty"` // kafka, clickhouse, cache, seen, journal, ingester, flush, archive, reconcile, dead
 	Message       string                 `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -138,7 +2071,7 @@ type DegradedMode struct {
 
 func (x *DegradedMode) Reset() {
 	*x = DegradedMode{}
-	mi := &file_clickledger_v1_operations_proto_msgTypes[2]
+	mi := &file_clickledger_v1_operations_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -150,7 +2083,7 @@ func (x *DegradedMode) String() string {
 func (*DegradedMode) ProtoMessage() {}
 
 func (x *DegradedMode) ProtoReflect() protoreflect.Message {
-	mi := &file_clickledger_v1_operations_proto_msgTypes[2]
+	mi := &file_clickledger_v1_operations_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -163,7 +2096,7 @@ func (x *DegradedMode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DegradedMode.ProtoReflect.Descriptor instead.
 func (*DegradedMode) Descriptor() ([]byte, []int) {
-	return file_clickledger_v1_operations_proto_rawDescGZIP(), []int{2}
+	return file_clickledger_v1_operations_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *DegradedMode) GetPart() string {
@@ -192,7 +2125,7 @@ type HotAd struct {
 
 func (x *HotAd) Reset() {
 	*x = HotAd{}
-	mi := &file_clickledger_v1_operations_proto_msgTypes[3]
+	mi := &file_clickledger_v1_operations_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -204,7 +2137,7 @@ func (x *HotAd) String() string {
 func (*HotAd) ProtoMessage() {}
 
 func (x *HotAd) ProtoReflect() protoreflect.Message {
-	mi := &file_clickledger_v1_operations_proto_msgTypes[3]
+	mi := &file_clickledger_v1_operations_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -217,7 +2150,7 @@ func (x *HotAd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HotAd.ProtoReflect.Descriptor instead.
 func (*HotAd) Descriptor() ([]byte, []int) {
-	return file_clickledger_v1_operations_proto_rawDescGZIP(), []int{3}
+	return file_clickledger_v1_operations_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *HotAd) GetAdId() int64 {
@@ -256,7 +2189,7 @@ type GatewayStatus struct {
 
 func (x *GatewayStatus) Reset() {
 	*x = GatewayStatus{}
-	mi := &file_clickledger_v1_operations_proto_msgTypes[4]
+	mi := &file_clickledger_v1_operations_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -268,7 +2201,7 @@ func (x *GatewayStatus) String() string {
 func (*GatewayStatus) ProtoMessage() {}
 
 func (x *GatewayStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_clickledger_v1_operations_proto_msgTypes[4]
+	mi := &file_clickledger_v1_operations_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -281,7 +2214,7 @@ func (x *GatewayStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GatewayStatus.ProtoReflect.Descriptor instead.
 func (*GatewayStatus) Descriptor() ([]byte, []int) {
-	return file_clickledger_v1_operations_proto_rawDescGZIP(), []int{4}
+	return file_clickledger_v1_operations_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *GatewayStatus) GetJournalId() string {
@@ -322,25 +2255,30 @@ func (x *GatewayStatus) GetHeartbeatTime() *timestamppb.Timestamp {
 type GetStatusResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Every click before it has been stored. Absent while it cannot be told.
-	Watermark         *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=watermark,proto3" json:"watermark,omitempty"`
-	SealedThrough     *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=sealed_through,json=sealedThrough,proto3" json:"sealed_through,omitempty"`
-	ReconciledThrough *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=reconciled_through,json=reconciledThrough,proto3" json:"reconciled_through,omitempty"` // absent until there is one
-	Lag               int64                  `protobuf:"varint,4,opt,name=lag,proto3" json:"lag,omitempty"`                                                     // records not yet stored, all partitions
-	SealDelay         *durationpb.Duration   `protobuf:"bytes,5,opt,name=seal_delay,json=sealDelay,proto3" json:"seal_delay,omitempty"`                         // how far sealed_through is behind now
+	Watermark     *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=watermark,proto3" json:"watermark,omitempty"`
+	SealedThrough *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=sealed_through,json=sealedThrough,proto3" json:"sealed_through,omitempty"`
+	// In every hour before it lake and store agree. Absent until there is one.
+	ReconciledThrough *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=reconciled_through,json=reconciledThrough,proto3" json:"reconciled_through,omitempty"`
+	Lag               int64                  `protobuf:"varint,4,opt,name=lag,proto3" json:"lag,omitempty"`                             // records not yet stored, all partitions
+	SealDelay         *durationpb.Duration   `protobuf:"bytes,5,opt,name=seal_delay,json=sealDelay,proto3" json:"seal_delay,omitempty"` // how far sealed_through is behind now
 	Partitions        []*PartitionStatus     `protobuf:"bytes,6,rep,name=partitions,proto3" json:"partitions,omitempty"`
 	JournalDepth      int64                  `protobuf:"varint,7,opt,name=journal_depth,json=journalDepth,proto3" json:"journal_depth,omitempty"` // clicks in the journals of all gateways
 	DegradedModes     []*DegradedMode        `protobuf:"bytes,8,rep,name=degraded_modes,json=degradedModes,proto3" json:"degraded_modes,omitempty"`
 	Namespace         string                 `protobuf:"bytes,9,opt,name=namespace,proto3" json:"namespace,omitempty"`
 	HotAds            []*HotAd               `protobuf:"bytes,11,rep,name=hot_ads,json=hotAds,proto3" json:"hot_ads,omitempty"`
+	// Every click that Kafka took before it is in the lake. Absent while nothing
+	// is archived yet, or the lake cannot be read.
+	ArchivedThrough *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=archived_through,json=archivedThrough,proto3" json:"archived_through,omitempty"`
 	// Every gateway that told of itself; empty while the catalogue cache is away.
 	Gateways      []*GatewayStatus `protobuf:"bytes,10,rep,name=gateways,proto3" json:"gateways,omitempty"`
+	DeadLetters   int64            `protobuf:"varint,20,opt,name=dead_letters,json=deadLetters,proto3" json:"dead_letters,omitempty"` // that are kept, in any state, copies included
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetStatusResponse) Reset() {
 	*x = GetStatusResponse{}
-	mi := &file_clickledger_v1_operations_proto_msgTypes[5]
+	mi := &file_clickledger_v1_operations_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -352,7 +2290,7 @@ func (x *GetStatusResponse) String() string {
 func (*GetStatusResponse) ProtoMessage() {}
 
 func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_clickledger_v1_operations_proto_msgTypes[5]
+	mi := &file_clickledger_v1_operations_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -365,7 +2303,7 @@ func (x *GetStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatusResponse.ProtoReflect.Descriptor instead.
 func (*GetStatusResponse) Descriptor() ([]byte, []int) {
-	return file_clickledger_v1_operations_proto_rawDescGZIP(), []int{5}
+	return file_clickledger_v1_operations_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *GetStatusResponse) GetWatermark() *timestamppb.Timestamp {
@@ -438,6 +2376,13 @@ func (x *GetStatusResponse) GetHotAds() []*HotAd {
 	return nil
 }
 
+func (x *GetStatusResponse) GetArchivedThrough() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ArchivedThrough
+	}
+	return nil
+}
+
 func (x *GetStatusResponse) GetGateways() []*GatewayStatus {
 	if x != nil {
 		return x.Gateways
@@ -445,11 +2390,190 @@ func (x *GetStatusResponse) GetGateways() []*GatewayStatus {
 	return nil
 }
 
+func (x *GetStatusResponse) GetDeadLetters() int64 {
+	if x != nil {
+		return x.DeadLetters
+	}
+	return 0
+}
+
 var File_clickledger_v1_operations_proto protoreflect.FileDescriptor
 
 const file_clickledger_v1_operations_proto_rawDesc = "" +
 	"\n" +
-	"\x1fclickledger/v1/operations.proto\x12\x0eclickledger.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x12\n" +
+	"\x1fclickledger/v1/operations.proto\x12\x0eclickledger.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cclickledger/v1/catalog.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdc\x02\n" +
+	"\n" +
+	"DeadLetter\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x125\n" +
+	"\x05state\x18\x02 \x01(\x0e2\x1f.clickledger.v1.DeadLetterStateR\x05state\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x14\n" +
+	"\x05topic\x18\x04 \x01(\tR\x05topic\x12\x1c\n" +
+	"\tpartition\x18\x05 \x01(\x05R\tpartition\x12\x16\n" +
+	"\x06offset\x18\x06 \x01(\x03R\x06offset\x12;\n" +
+	"\vappend_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"appendTime\x127\n" +
+	"\tbury_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\bburyTime\x12\x14\n" +
+	"\x05bytes\x18\t \x01(\x03R\x05bytes\x12\x17\n" +
+	"\acut_off\x18\n" +
+	" \x01(\bR\x06cutOff\"\xec\x02\n" +
+	"\x10DeadLetterAction\x12\x1b\n" +
+	"\taction_id\x18\x01 \x01(\x03R\bactionId\x127\n" +
+	"\x06action\x18\x02 \x01(\x0e2\x1f.clickledger.v1.DeadLetterStateR\x06action\x12<\n" +
+	"\x05stage\x18\x03 \x01(\x0e2&.clickledger.v1.DeadLetterAction.StageR\x05stage\x12.\n" +
+	"\x04time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x15\n" +
+	"\x06key_id\x18\x05 \x01(\x03R\x05keyId\x12\x12\n" +
+	"\x04note\x18\x06 \x01(\tR\x04note\x12\x16\n" +
+	"\x06result\x18\a \x01(\tR\x06result\"Q\n" +
+	"\x05Stage\x12\x15\n" +
+	"\x11STAGE_UNSPECIFIED\x10\x00\x12\x0f\n" +
+	"\vSTAGE_BEGUN\x10\x01\x12\x0e\n" +
+	"\n" +
+	"STAGE_DONE\x10\x02\x12\x10\n" +
+	"\fSTAGE_FAILED\x10\x03\"\xa8\x01\n" +
+	"\fDecodedClick\x12\x13\n" +
+	"\x05ad_id\x18\x01 \x01(\x03R\x04adId\x12#\n" +
+	"\radvertiser_id\x18\x02 \x01(\x03R\fadvertiserId\x12#\n" +
+	"\rimpression_id\x18\x03 \x01(\tR\fimpressionId\x129\n" +
+	"\n" +
+	"clicked_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\tclickedAt\"\xaa\x01\n" +
+	"\x16ListDeadLettersRequest\x12?\n" +
+	"\x05state\x18\x01 \x01(\x0e2\x1f.clickledger.v1.DeadLetterStateB\b\xbaH\x05\x82\x01\x02\x10\x01R\x05state\x12'\n" +
+	"\tpage_size\x18\x02 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12&\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18@R\tpageToken\"\x80\x01\n" +
+	"\x17ListDeadLettersResponse\x12=\n" +
+	"\fdead_letters\x18\x01 \x03(\v2\x1a.clickledger.v1.DeadLetterR\vdeadLetters\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"2\n" +
+	"\x14GetDeadLetterRequest\x12\x1a\n" +
+	"\x02id\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x90\x03R\x02id\"\xec\x01\n" +
+	"\x15GetDeadLetterResponse\x12;\n" +
+	"\vdead_letter\x18\x01 \x01(\v2\x1a.clickledger.v1.DeadLetterR\n" +
+	"deadLetter\x12\x10\n" +
+	"\x03key\x18\x02 \x01(\fR\x03key\x12\x14\n" +
+	"\x05value\x18\x03 \x01(\fR\x05value\x122\n" +
+	"\x05click\x18\x04 \x01(\v2\x1c.clickledger.v1.DecodedClickR\x05click\x12:\n" +
+	"\aactions\x18\x05 \x03(\v2 .clickledger.v1.DeadLetterActionR\aactions\"c\n" +
+	"\x18ReplayDeadLettersRequest\x12'\n" +
+	"\x03ids\x18\x01 \x03(\tB\x15\xbaH\x12\x92\x01\x0f\b\x01\x10d\x18\x01\"\ar\x05\x10\x01\x18\x90\x03R\x03ids\x12\x1e\n" +
+	"\x04note\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xe8\aR\x04note\"W\n" +
+	"\x19ReplayDeadLettersResponse\x12:\n" +
+	"\aresults\x18\x01 \x03(\v2 .clickledger.v1.DeadLetterResultR\aresults\"N\n" +
+	"\x10DeadLetterResult\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04done\x18\x02 \x01(\bR\x04done\x12\x16\n" +
+	"\x06result\x18\x03 \x01(\tR\x06result\"d\n" +
+	"\x19DiscardDeadLettersRequest\x12'\n" +
+	"\x03ids\x18\x01 \x03(\tB\x15\xbaH\x12\x92\x01\x0f\b\x01\x10d\x18\x01\"\ar\x05\x10\x01\x18\x90\x03R\x03ids\x12\x1e\n" +
+	"\x04note\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xe8\aR\x04note\"\x1c\n" +
+	"\x1aDiscardDeadLettersResponse\"\xf8\x01\n" +
+	"\n" +
+	"Comparison\x12\x12\n" +
+	"\x04lake\x18\x01 \x01(\x03R\x04lake\x12\x14\n" +
+	"\x05store\x18\x02 \x01(\x03R\x05store\x12\x18\n" +
+	"\afigures\x18\x03 \x01(\x03R\afigures\x12\x18\n" +
+	"\amissing\x18\x04 \x01(\x03R\amissing\x12\x18\n" +
+	"\asurplus\x18\x05 \x01(\x03R\asurplus\x12\x16\n" +
+	"\x06places\x18\x06 \x01(\x03R\x06places\x12#\n" +
+	"\rwrong_figures\x18\a \x01(\x03R\fwrongFigures\x125\n" +
+	"\aminutes\x18\b \x03(\v2\x1b.clickledger.v1.MinuteDeltaR\aminutes\"\xb9\x01\n" +
+	"\vMinuteDelta\x122\n" +
+	"\x06minute\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x06minute\x12\x12\n" +
+	"\x04lake\x18\x02 \x01(\x03R\x04lake\x12\x14\n" +
+	"\x05store\x18\x03 \x01(\x03R\x05store\x12\x18\n" +
+	"\afigures\x18\x04 \x01(\x03R\afigures\x12\x18\n" +
+	"\amissing\x18\x05 \x01(\x03R\amissing\x12\x18\n" +
+	"\asurplus\x18\x06 \x01(\x03R\asurplus\"\xa2\x04\n" +
+	"\x0eReconciliation\x12\x15\n" +
+	"\x06run_id\x18\x01 \x01(\tR\x05runId\x129\n" +
+	"\n" +
+	"start_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x125\n" +
+	"\bend_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\x129\n" +
+	"\x05state\x18\x04 \x01(\x0e2#.clickledger.v1.ReconciliationStateR\x05state\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\x12\x17\n" +
+	"\adry_run\x18\x06 \x01(\bR\x06dryRun\x122\n" +
+	"\x06before\x18\a \x01(\v2\x1a.clickledger.v1.ComparisonR\x06before\x120\n" +
+	"\x05after\x18\b \x01(\v2\x1a.clickledger.v1.ComparisonR\x05after\x12\x1a\n" +
+	"\binserted\x18\t \x01(\x03R\binserted\x12\x18\n" +
+	"\adeleted\x18\n" +
+	" \x01(\x03R\adeleted\x12\x1a\n" +
+	"\brestated\x18\v \x01(\x03R\brestated\x12\x12\n" +
+	"\x04lost\x18\f \x01(\x03R\x04lost\x127\n" +
+	"\ttell_time\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\btellTime\x12\x16\n" +
+	"\x06report\x18\x0e \x01(\tR\x06report\"\xa5\x02\n" +
+	"\x1aListReconciliationsRequest\x129\n" +
+	"\n" +
+	"start_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x125\n" +
+	"\bend_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\x12C\n" +
+	"\x05state\x18\x03 \x01(\x0e2#.clickledger.v1.ReconciliationStateB\b\xbaH\x05\x82\x01\x02\x10\x01R\x05state\x12'\n" +
+	"\tpage_size\x18\x04 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\x90\x03R\tpageToken\"\x8f\x01\n" +
+	"\x1bListReconciliationsResponse\x12H\n" +
+	"\x0freconciliations\x18\x01 \x03(\v2\x1e.clickledger.v1.ReconciliationR\x0freconciliations\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa7\x03\n" +
+	"\vDiscrepancy\x12#\n" +
+	"\radvertiser_id\x18\x01 \x01(\x03R\fadvertiserId\x12\x13\n" +
+	"\x05ad_id\x18\x02 \x01(\x03R\x04adId\x122\n" +
+	"\x06minute\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x06minute\x12\x12\n" +
+	"\x04lake\x18\x04 \x01(\x03R\x04lake\x12\x14\n" +
+	"\x05store\x18\x05 \x01(\x03R\x05store\x12\x16\n" +
+	"\x06figure\x18\x06 \x01(\x03R\x06figure\x12\x18\n" +
+	"\amissing\x18\a \x01(\x03R\amissing\x12\x18\n" +
+	"\asurplus\x18\b \x01(\x03R\asurplus\x12'\n" +
+	"\x0fmissing_samples\x18\t \x03(\tR\x0emissingSamples\x12'\n" +
+	"\x0fsurplus_samples\x18\n" +
+	" \x03(\tR\x0esurplusSamples\x12\x15\n" +
+	"\x06run_id\x18\v \x01(\tR\x05runId\x12\x12\n" +
+	"\x04pass\x18\f \x01(\x05R\x04pass\x127\n" +
+	"\tfind_time\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\bfindTime\"\xdb\x02\n" +
+	"\x18ListDiscrepanciesRequest\x129\n" +
+	"\n" +
+	"start_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x125\n" +
+	"\bend_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\x12,\n" +
+	"\radvertiser_id\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\fadvertiserId\x12\x1c\n" +
+	"\x05ad_id\x18\x04 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\x04adId\x12/\n" +
+	"\x06run_id\x18\x05 \x01(\tB\x18\xbaH\x15r\x13\x18@2\x0f^[A-Za-z0-9-]*$R\x05runId\x12'\n" +
+	"\tpage_size\x18\x06 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\a \x01(\tB\b\xbaH\x05r\x03\x18\x90\x03R\tpageToken\"\x86\x01\n" +
+	"\x19ListDiscrepanciesResponse\x12A\n" +
+	"\rdiscrepancies\x18\x01 \x03(\v2\x1b.clickledger.v1.DiscrepancyR\rdiscrepancies\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xec\x02\n" +
+	"\n" +
+	"AuditEvent\x12\x19\n" +
+	"\bevent_id\x18\x01 \x01(\x03R\aeventId\x12.\n" +
+	"\x04time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x16\n" +
+	"\x06method\x18\x03 \x01(\tR\x06method\x12\x15\n" +
+	"\x06key_id\x18\x04 \x01(\x03R\x05keyId\x12(\n" +
+	"\x04role\x18\x05 \x01(\x0e2\x14.clickledger.v1.RoleR\x04role\x12#\n" +
+	"\radvertiser_id\x18\x06 \x01(\x03R\fadvertiserId\x12\x18\n" +
+	"\asubject\x18\a \x01(\tR\asubject\x12\x16\n" +
+	"\x06detail\x18\b \x01(\tR\x06detail\x12\x12\n" +
+	"\x04code\x18\t \x01(\tR\x04code\x12\x18\n" +
+	"\amessage\x18\n" +
+	" \x01(\tR\amessage\x125\n" +
+	"\bend_time\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\"\xea\x02\n" +
+	"\x16ListAuditEventsRequest\x129\n" +
+	"\n" +
+	"start_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x125\n" +
+	"\bend_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\x12#\n" +
+	"\x06key_id\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02(\x00H\x00R\x05keyId\x88\x01\x01\x129\n" +
+	"\x06method\x18\x04 \x01(\tB!\xbaH\x1er\x1c\x18@2\x18^([A-Za-z]+/[A-Za-z]+)?$R\x06method\x12!\n" +
+	"\asubject\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18@R\asubject\x12'\n" +
+	"\tpage_size\x18\x06 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\a \x01(\tB\b\xbaH\x05r\x03\x18\x90\x03R\tpageTokenB\t\n" +
+	"\a_key_id\"u\n" +
+	"\x17ListAuditEventsResponse\x122\n" +
+	"\x06events\x18\x01 \x03(\v2\x1a.clickledger.v1.AuditEventR\x06events\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x12\n" +
 	"\x10GetStatusRequest\"\x8b\x01\n" +
 	"\x0fPartitionStatus\x12\x1c\n" +
 	"\tpartition\x18\x01 \x01(\x05R\tpartition\x12)\n" +
@@ -470,7 +2594,7 @@ const file_clickledger_v1_operations_proto_rawDesc = "" +
 	"\rjournal_depth\x18\x02 \x01(\x03R\fjournalDepth\x12?\n" +
 	"\roldest_minute\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\foldestMinute\x12\x1c\n" +
 	"\trecording\x18\x04 \x01(\bR\trecording\x12A\n" +
-	"\x0eheartbeat_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\rheartbeatTime\"\xdb\x04\n" +
+	"\x0eheartbeat_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\rheartbeatTime\"\xc5\x05\n" +
 	"\x11GetStatusResponse\x128\n" +
 	"\twatermark\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\twatermark\x12A\n" +
 	"\x0esealed_through\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\rsealedThrough\x12I\n" +
@@ -484,11 +2608,31 @@ const file_clickledger_v1_operations_proto_rawDesc = "" +
 	"\rjournal_depth\x18\a \x01(\x03R\fjournalDepth\x12C\n" +
 	"\x0edegraded_modes\x18\b \x03(\v2\x1c.clickledger.v1.DegradedModeR\rdegradedModes\x12\x1c\n" +
 	"\tnamespace\x18\t \x01(\tR\tnamespace\x12.\n" +
-	"\ahot_ads\x18\v \x03(\v2\x15.clickledger.v1.HotAdR\x06hotAds\x129\n" +
+	"\ahot_ads\x18\v \x03(\v2\x15.clickledger.v1.HotAdR\x06hotAds\x12E\n" +
+	"\x10archived_through\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\x0farchivedThrough\x129\n" +
 	"\bgateways\x18\n" +
-	" \x03(\v2\x1d.clickledger.v1.GatewayStatusR\bgateways2e\n" +
+	" \x03(\v2\x1d.clickledger.v1.GatewayStatusR\bgateways\x12!\n" +
+	"\fdead_letters\x18\x14 \x01(\x03R\vdeadLetters*\x91\x01\n" +
+	"\x0fDeadLetterState\x12!\n" +
+	"\x1dDEAD_LETTER_STATE_UNSPECIFIED\x10\x00\x12\x1a\n" +
+	"\x16DEAD_LETTER_STATE_OPEN\x10\x01\x12\x1e\n" +
+	"\x1aDEAD_LETTER_STATE_REPLAYED\x10\x02\x12\x1f\n" +
+	"\x1bDEAD_LETTER_STATE_DISCARDED\x10\x03*\xc2\x01\n" +
+	"\x13ReconciliationState\x12$\n" +
+	" RECONCILIATION_STATE_UNSPECIFIED\x10\x00\x12\x1e\n" +
+	"\x1aRECONCILIATION_STATE_CLEAN\x10\x01\x12!\n" +
+	"\x1dRECONCILIATION_STATE_REPAIRED\x10\x02\x12 \n" +
+	"\x1cRECONCILIATION_STATE_DIFFERS\x10\x03\x12 \n" +
+	"\x1cRECONCILIATION_STATE_REFUSED\x10\x042\xbc\x06\n" +
 	"\x11OperationsService\x12P\n" +
-	"\tGetStatus\x12 .clickledger.v1.GetStatusRequest\x1a!.clickledger.v1.GetStatusResponseB4Z2clickledger/proto/gen/clickledger/v1;clickledgerv1b\x06proto3"
+	"\tGetStatus\x12 .clickledger.v1.GetStatusRequest\x1a!.clickledger.v1.GetStatusResponse\x12b\n" +
+	"\x0fListDeadLetters\x12&.clickledger.v1.ListDeadLettersRequest\x1a'.clickledger.v1.ListDeadLettersResponse\x12\\\n" +
+	"\rGetDeadLetter\x12$.clickledger.v1.GetDeadLetterRequest\x1a%.clickledger.v1.GetDeadLetterResponse\x12h\n" +
+	"\x11ReplayDeadLetters\x12(.clickledger.v1.ReplayDeadLettersRequest\x1a).clickledger.v1.ReplayDeadLettersResponse\x12k\n" +
+	"\x12DiscardDeadLetters\x12).clickledger.v1.DiscardDeadLettersRequest\x1a*.clickledger.v1.DiscardDeadLettersResponse\x12n\n" +
+	"\x13ListReconciliations\x12*.clickledger.v1.ListReconciliationsRequest\x1a+.clickledger.v1.ListReconciliationsResponse\x12h\n" +
+	"\x11ListDiscrepancies\x12(.clickledger.v1.ListDiscrepanciesRequest\x1a).clickledger.v1.ListDiscrepanciesResponse\x12b\n" +
+	"\x0fListAuditEvents\x12&.clickledger.v1.ListAuditEventsRequest\x1a'.clickledger.v1.ListAuditEventsResponseB4Z2clickledger/proto/gen/clickledger/v1;clickledgerv1b\x06proto3"
 
 var (
 	file_clickledger_v1_operations_proto_rawDescOnce sync.Once
@@ -502,35 +2646,114 @@ func file_clickledger_v1_operations_proto_rawDescGZIP() []byte {
 	return file_clickledger_v1_operations_proto_rawDescData
 }
 
-var file_clickledger_v1_operations_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_clickledger_v1_operations_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_clickledger_v1_operations_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_clickledger_v1_operations_proto_goTypes = []any{
-	(*GetStatusRequest)(nil),      // 0: clickledger.v1.GetStatusRequest
-	(*PartitionStatus)(nil),       // 1: clickledger.v1.PartitionStatus
-	(*DegradedMode)(nil),          // 2: clickledger.v1.DegradedMode
-	(*HotAd)(nil),                 // 3: clickledger.v1.HotAd
-	(*GatewayStatus)(nil),         // 4: clickledger.v1.GatewayStatus
-	(*GetStatusResponse)(nil),     // 5: clickledger.v1.GetStatusResponse
-	(*timestamppb.Timestamp)(nil), // 6: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 7: google.protobuf.Duration
+	(DeadLetterState)(0),                // 0: clickledger.v1.DeadLetterState
+	(ReconciliationState)(0),            // 1: clickledger.v1.ReconciliationState
+	(DeadLetterAction_Stage)(0),         // 2: clickledger.v1.DeadLetterAction.Stage
+	(*DeadLetter)(nil),                  // 3: clickledger.v1.DeadLetter
+	(*DeadLetterAction)(nil),            // 4: clickledger.v1.DeadLetterAction
+	(*DecodedClick)(nil),                // 5: clickledger.v1.DecodedClick
+	(*ListDeadLettersRequest)(nil),      // 6: clickledger.v1.ListDeadLettersRequest
+	(*ListDeadLettersResponse)(nil),     // 7: clickledger.v1.ListDeadLettersResponse
+	(*GetDeadLetterRequest)(nil),        // 8: clickledger.v1.GetDeadLetterRequest
+	(*GetDeadLetterResponse)(nil),       // 9: clickledger.v1.GetDeadLetterResponse
+	(*ReplayDeadLettersRequest)(nil),    // 10: clickledger.v1.ReplayDeadLettersRequest
+	(*ReplayDeadLettersResponse)(nil),   // 11: clickledger.v1.ReplayDeadLettersResponse
+	(*DeadLetterResult)(nil),            // 12: clickledger.v1.DeadLetterResult
+	(*DiscardDeadLettersRequest)(nil),   // 13: clickledger.v1.DiscardDeadLettersRequest
+	(*DiscardDeadLettersResponse)(nil),  // 14: clickledger.v1.DiscardDeadLettersResponse
+	(*Comparison)(nil),                  // 15: clickledger.v1.Comparison
+	(*MinuteDelta)(nil),                 // 16: clickledger.v1.MinuteDelta
+	(*Reconciliation)(nil),              // 17: clickledger.v1.Reconciliation
+	(*ListReconciliationsRequest)(nil),  // 18: clickledger.v1.ListReconciliationsRequest
+	(*ListReconciliationsResponse)(nil), // 19: clickledger.v1.ListReconciliationsResponse
+	(*Discrepancy)(nil),                 // 20: clickledger.v1.Discrepancy
+	(*ListDiscrepanciesRequest)(nil),    // 21: clickledger.v1.ListDiscrepanciesRequest
+	(*ListDiscrepanciesResponse)(nil),   // 22: clickledger.v1.ListDiscrepanciesResponse
+	(*AuditEvent)(nil),                  // 23: clickledger.v1.AuditEvent
+	(*ListAuditEventsRequest)(nil),      // 24: clickledger.v1.ListAuditEventsRequest
+	(*ListAuditEventsResponse)(nil),     // 25: clickledger.v1.ListAuditEventsResponse
+	(*GetStatusRequest)(nil),            // 26: clickledger.v1.GetStatusRequest
+	(*PartitionStatus)(nil),             // 27: clickledger.v1.PartitionStatus
+	(*DegradedMode)(nil),                // 28: clickledger.v1.DegradedMode
+	(*HotAd)(nil),                       // 29: clickledger.v1.HotAd
+	(*GatewayStatus)(nil),               // 30: clickledger.v1.GatewayStatus
+	(*GetStatusResponse)(nil),           // 31: clickledger.v1.GetStatusResponse
+	(*timestamppb.Timestamp)(nil),       // 32: google.protobuf.Timestamp
+	(Role)(0),                           // 33: clickledger.v1.Role
+	(*durationpb.Duration)(nil),         // 34: google.protobuf.Duration
 }
 var file_clickledger_v1_operations_proto_depIdxs = []int32{
-	6,  // 0: clickledger.v1.GatewayStatus.oldest_minute:type_name -> google.protobuf.Timestamp
-	6,  // 1: clickledger.v1.GatewayStatus.heartbeat_time:type_name -> google.protobuf.Timestamp
-	6,  // 2: clickledger.v1.GetStatusResponse.watermark:type_name -> google.protobuf.Timestamp
-	6,  // 3: clickledger.v1.GetStatusResponse.sealed_through:type_name -> google.protobuf.Timestamp
-	6,  // 4: clickledger.v1.GetStatusResponse.reconciled_through:type_name -> google.protobuf.Timestamp
-	7,  // 5: clickledger.v1.GetStatusResponse.seal_delay:type_name -> google.protobuf.Duration
-	1,  // 6: clickledger.v1.GetStatusResponse.partitions:type_name -> clickledger.v1.PartitionStatus
-	2,  // 7: clickledger.v1.GetStatusResponse.degraded_modes:type_name -> clickledger.v1.DegradedMode
-	3,  // 8: clickledger.v1.GetStatusResponse.hot_ads:type_name -> clickledger.v1.HotAd
-	4,  // 9: clickledger.v1.GetStatusResponse.gateways:type_name -> clickledger.v1.GatewayStatus
-	0,  // 10: clickledger.v1.OperationsService.GetStatus:input_type -> clickledger.v1.GetStatusRequest
-	5,  // 11: clickledger.v1.OperationsService.GetStatus:output_type -> clickledger.v1.GetStatusResponse
-	11, // [11:12] is the sub-list for method output_type
-	10, // [10:11] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	0,  // 0: clickledger.v1.DeadLetter.state:type_name -> clickledger.v1.DeadLetterState
+	32, // 1: clickledger.v1.DeadLetter.append_time:type_name -> google.protobuf.Timestamp
+	32, // 2: clickledger.v1.DeadLetter.bury_time:type_name -> google.protobuf.Timestamp
+	0,  // 3: clickledger.v1.DeadLetterAction.action:type_name -> clickledger.v1.DeadLetterState
+	2,  // 4: clickledger.v1.DeadLetterAction.stage:type_name -> clickledger.v1.DeadLetterAction.Stage
+	32, // 5: clickledger.v1.DeadLetterAction.time:type_name -> google.protobuf.Timestamp
+	32, // 6: clickledger.v1.DecodedClick.clicked_at:type_name -> google.protobuf.Timestamp
+	0,  // 7: clickledger.v1.ListDeadLettersRequest.state:type_name -> clickledger.v1.DeadLetterState
+	3,  // 8: clickledger.v1.ListDeadLettersResponse.dead_letters:type_name -> clickledger.v1.DeadLetter
+	3,  // 9: clickledger.v1.GetDeadLetterResponse.dead_letter:type_name -> clickledger.v1.DeadLetter
+	5,  // 10: clickledger.v1.GetDeadLetterResponse.click:type_name -> clickledger.v1.DecodedClick
+	4,  // 11: clickledger.v1.GetDeadLetterResponse.actions:type_name -> clickledger.v1.DeadLetterAction
+	12, // 12: clickledger.v1.ReplayDeadLettersResponse.results:type_name -> clickledger.v1.DeadLetterResult
+	16, // 13: clickledger.v1.Comparison.minutes:type_name -> clickledger.v1.MinuteDelta
+	32, // 14: clickledger.v1.MinuteDelta.minute:type_name -> google.protobuf.Timestamp
+	32, // 15: clickledger.v1.Reconciliation.start_time:type_name -> google.protobuf.Timestamp
+	32, // 16: clickledger.v1.Reconciliation.end_time:type_name -> google.protobuf.Timestamp
+	1,  // 17: clickledger.v1.Reconciliation.state:type_name -> clickledger.v1.ReconciliationState
+	15, // 18: clickledger.v1.Reconciliation.before:type_name -> clickledger.v1.Comparison
+	15, // 19: clickledger.v1.Reconciliation.after:type_name -> clickledger.v1.Comparison
+	32, // 20: clickledger.v1.Reconciliation.tell_time:type_name -> google.protobuf.Timestamp
+	32, // 21: clickledger.v1.ListReconciliationsRequest.start_time:type_name -> google.protobuf.Timestamp
+	32, // 22: clickledger.v1.ListReconciliationsRequest.end_time:type_name -> google.protobuf.Timestamp
+	1,  // 23: clickledger.v1.ListReconciliationsRequest.state:type_name -> clickledger.v1.ReconciliationState
+	17, // 24: clickledger.v1.ListReconciliationsResponse.reconciliations:type_name -> clickledger.v1.Reconciliation
+	32, // 25: clickledger.v1.Discrepancy.minute:type_name -> google.protobuf.Timestamp
+	32, // 26: clickledger.v1.Discrepancy.find_time:type_name -> google.protobuf.Timestamp
+	32, // 27: clickledger.v1.ListDiscrepanciesRequest.start_time:type_name -> google.protobuf.Timestamp
+	32, // 28: clickledger.v1.ListDiscrepanciesRequest.end_time:type_name -> google.protobuf.Timestamp
+	20, // 29: clickledger.v1.ListDiscrepanciesResponse.discrepancies:type_name -> clickledger.v1.Discrepancy
+	32, // 30: clickledger.v1.AuditEvent.time:type_name -> google.protobuf.Timestamp
+	33, // 31: clickledger.v1.AuditEvent.role:type_name -> clickledger.v1.Role
+	32, // 32: clickledger.v1.AuditEvent.end_time:type_name -> google.protobuf.Timestamp
+	32, // 33: clickledger.v1.ListAuditEventsRequest.start_time:type_name -> google.protobuf.Timestamp
+	32, // 34: clickledger.v1.ListAuditEventsRequest.end_time:type_name -> google.protobuf.Timestamp
+	23, // 35: clickledger.v1.ListAuditEventsResponse.events:type_name -> clickledger.v1.AuditEvent
+	32, // 36: clickledger.v1.GatewayStatus.oldest_minute:type_name -> google.protobuf.Timestamp
+	32, // 37: clickledger.v1.GatewayStatus.heartbeat_time:type_name -> google.protobuf.Timestamp
+	32, // 38: clickledger.v1.GetStatusResponse.watermark:type_name -> google.protobuf.Timestamp
+	32, // 39: clickledger.v1.GetStatusResponse.sealed_through:type_name -> google.protobuf.Timestamp
+	32, // 40: clickledger.v1.GetStatusResponse.reconciled_through:type_name -> google.protobuf.Timestamp
+	34, // 41: clickledger.v1.GetStatusResponse.seal_delay:type_name -> google.protobuf.Duration
+	27, // 42: clickledger.v1.GetStatusResponse.partitions:type_name -> clickledger.v1.PartitionStatus
+	28, // 43: clickledger.v1.GetStatusResponse.degraded_modes:type_name -> clickledger.v1.DegradedMode
+	29, // 44: clickledger.v1.GetStatusResponse.hot_ads:type_name -> clickledger.v1.HotAd
+	32, // 45: clickledger.v1.GetStatusResponse.archived_through:type_name -> google.protobuf.Timestamp
+	30, // 46: clickledger.v1.GetStatusResponse.gateways:type_name -> clickledger.v1.GatewayStatus
+	26, // 47: clickledger.v1.OperationsService.GetStatus:input_type -> clickledger.v1.GetStatusRequest
+	6,  // 48: clickledger.v1.OperationsService.ListDeadLetters:input_type -> clickledger.v1.ListDeadLettersRequest
+	8,  // 49: clickledger.v1.OperationsService.GetDeadLetter:input_type -> clickledger.v1.GetDeadLetterRequest
+	10, // 50: clickledger.v1.OperationsService.ReplayDeadLetters:input_type -> clickledger.v1.ReplayDeadLettersRequest
+	13, // 51: clickledger.v1.OperationsService.DiscardDeadLetters:input_type -> clickledger.v1.DiscardDeadLettersRequest
+	18, // 52: clickledger.v1.OperationsService.ListReconciliations:input_type -> clickledger.v1.ListReconciliationsRequest
+	21, // 53: clickledger.v1.OperationsService.ListDiscrepancies:input_type -> clickledger.v1.ListDiscrepanciesRequest
+	24, // 54: clickledger.v1.OperationsService.ListAuditEvents:input_type -> clickledger.v1.ListAuditEventsRequest
+	31, // 55: clickledger.v1.OperationsService.GetStatus:output_type -> clickledger.v1.GetStatusResponse
+	7,  // 56: clickledger.v1.OperationsService.ListDeadLetters:output_type -> clickledger.v1.ListDeadLettersResponse
+	9,  // 57: clickledger.v1.OperationsService.GetDeadLetter:output_type -> clickledger.v1.GetDeadLetterResponse
+	11, // 58: clickledger.v1.OperationsService.ReplayDeadLetters:output_type -> clickledger.v1.ReplayDeadLettersResponse
+	14, // 59: clickledger.v1.OperationsService.DiscardDeadLetters:output_type -> clickledger.v1.DiscardDeadLettersResponse
+	19, // 60: clickledger.v1.OperationsService.ListReconciliations:output_type -> clickledger.v1.ListReconciliationsResponse
+	22, // 61: clickledger.v1.OperationsService.ListDiscrepancies:output_type -> clickledger.v1.ListDiscrepanciesResponse
+	25, // 62: clickledger.v1.OperationsService.ListAuditEvents:output_type -> clickledger.v1.ListAuditEventsResponse
+	55, // [55:63] is the sub-list for method output_type
+	47, // [47:55] is the sub-list for method input_type
+	47, // [47:47] is the sub-list for extension type_name
+	47, // [47:47] is the sub-list for extension extendee
+	0,  // [0:47] is the sub-list for field type_name
 }
 
 func init() { file_clickledger_v1_operations_proto_init() }
@@ -538,18 +2761,21 @@ func file_clickledger_v1_operations_proto_init() {
 	if File_clickledger_v1_operations_proto != nil {
 		return
 	}
+	file_clickledger_v1_catalog_proto_init()
+	file_clickledger_v1_operations_proto_msgTypes[21].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_clickledger_v1_operations_proto_rawDesc), len(file_clickledger_v1_operations_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   6,
+			NumEnums:      3,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_clickledger_v1_operations_proto_goTypes,
 		DependencyIndexes: file_clickledger_v1_operations_proto_depIdxs,
+		EnumInfos:         file_clickledger_v1_operations_proto_enumTypes,
 		MessageInfos:      file_clickledger_v1_operations_proto_msgTypes,
 	}.Build()
 	File_clickledger_v1_operations_proto = out.File

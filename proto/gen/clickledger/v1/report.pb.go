@@ -146,10 +146,17 @@ type QueryClicksRequest struct {
 	// months begin as its clocks say.
 	TimeZone string `protobuf:"bytes,6,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
 	// A series for each ad instead of one for all.
-	GroupByAd     bool                   `protobuf:"varint,7,opt,name=group_by_ad,json=groupByAd,proto3" json:"group_by_ad,omitempty"`
-	PageSize      int32                  `protobuf:"varint,8,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`   // reserved for paging: must be 0
-	PageToken     string                 `protobuf:"bytes,9,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"` // reserved for paging: must be empty
-	AsOf          *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=as_of,json=asOf,proto3" json:"as_of,omitempty"`               // reserved for figures as of a time: must be absent
+	GroupByAd bool `protobuf:"varint,7,opt,name=group_by_ad,json=groupByAd,proto3" json:"group_by_ad,omitempty"`
+	// With group_by_ad: as many points in an answer, but whole ads, at least one
+	// and at most 1,000. 0: all, or an error if they are too many.
+	PageSize int32 `protobuf:"varint,8,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// The next_page_token of the answer before; all else as in that request.
+	PageToken string `protobuf:"bytes,9,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// The figures that were final at this time, for an invoice: at least 10 seconds
+	// ago. Minutes that were not sealed then count nothing, and their points are
+	// PROVISIONAL; corrections that were sealed later are left out. The same
+	// question has the same answer for ever. Absent: as it is now.
+	AsOf          *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=as_of,json=asOf,proto3" json:"as_of,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -263,7 +270,7 @@ type Point struct {
 	// minute they arrived: clicks + filtered is all of them. It may still grow in
 	// a final point: what a gateway filters itself it reports within seconds, and
 	// the last seconds of a gateway that crashed are missing. Absent when it is not
-	// known: it is kept for 34 days.
+	// known: it is kept for 34 days, and not as of a time.
 	Filtered      *int64 `protobuf:"varint,4,opt,name=filtered,proto3,oneof" json:"filtered,omitempty"`
 	State         State  `protobuf:"varint,5,opt,name=state,proto3,enum=clickledger.v1.State" json:"state,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -337,14 +344,15 @@ func (x *Point) GetState() State {
 
 type QueryClicksResponse struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
-	Points      []*Point               `protobuf:"bytes,1,rep,name=points,proto3" json:"points,omitempty"` // by ad, then by time
-	TotalClicks int64                  `protobuf:"varint,2,opt,name=total_clicks,json=totalClicks,proto3" json:"total_clicks,omitempty"`
-	// Every minute before it is sealed: final or restated.
+	Points      []*Point               `protobuf:"bytes,1,rep,name=points,proto3" json:"points,omitempty"`                               // by ad, then by time
+	TotalClicks int64                  `protobuf:"varint,2,opt,name=total_clicks,json=totalClicks,proto3" json:"total_clicks,omitempty"` // of the points in this answer
+	// Every minute before it is sealed: final or restated. With as_of: it was then.
 	SealedThrough *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=sealed_through,json=sealedThrough,proto3" json:"sealed_through,omitempty"`
-	// Every hour before it was compared with the lake. Absent until there is one.
+	// In every hour before it lake and store agree; some seconds old. Absent until
+	// there is one, while it is not known, and with as_of.
 	ReconciledThrough *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=reconciled_through,json=reconciledThrough,proto3" json:"reconciled_through,omitempty"`
-	NextPageToken     string                 `protobuf:"bytes,5,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"` // reserved for paging: empty
-	// Of all points. Absent when it is not known for one of them.
+	NextPageToken     string                 `protobuf:"bytes,5,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"` // empty: there are no more ads
+	// Of the points in this answer. Absent when it is not known for one of them.
 	TotalFiltered *int64 `protobuf:"varint,6,opt,name=total_filtered,json=totalFiltered,proto3,oneof" json:"total_filtered,omitempty"`
 	// total_filtered by reason; reasons without clicks are left out.
 	FilteredByReason []*FilteredClicks `protobuf:"bytes,7,rep,name=filtered_by_reason,json=filteredByReason,proto3" json:"filtered_by_reason,omitempty"`
@@ -431,6 +439,442 @@ func (x *QueryClicksResponse) GetFilteredByReason() []*FilteredClicks {
 	return nil
 }
 
+type TopAdsRequest struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	AdvertiserId int64                  `protobuf:"varint,1,opt,name=advertiser_id,json=advertiserId,proto3" json:"advertiser_id,omitempty"`
+	// Whole minutes, half-open: [start_time, end_time).
+	StartTime     *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
+	EndTime       *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
+	Limit         int32                  `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"` // 0: 10
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TopAdsRequest) Reset() {
+	*x = TopAdsRequest{}
+	mi := &file_clickledger_v1_report_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TopAdsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TopAdsRequest) ProtoMessage() {}
+
+func (x *TopAdsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_clickledger_v1_report_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TopAdsRequest.ProtoReflect.Descriptor instead.
+func (*TopAdsRequest) Descriptor() ([]byte, []int) {
+	return file_clickledger_v1_report_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *TopAdsRequest) GetAdvertiserId() int64 {
+	if x != nil {
+		return x.AdvertiserId
+	}
+	return 0
+}
+
+func (x *TopAdsRequest) GetStartTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartTime
+	}
+	return nil
+}
+
+func (x *TopAdsRequest) GetEndTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndTime
+	}
+	return nil
+}
+
+func (x *TopAdsRequest) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+type TopAdsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Ads   []*AdClicks            `protobuf:"bytes,1,rep,name=ads,proto3" json:"ads,omitempty"` // ads without clicks are left out
+	// Every minute before it is sealed: final or restated.
+	SealedThrough *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=sealed_through,json=sealedThrough,proto3" json:"sealed_through,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TopAdsResponse) Reset() {
+	*x = TopAdsResponse{}
+	mi := &file_clickledger_v1_report_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TopAdsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TopAdsResponse) ProtoMessage() {}
+
+func (x *TopAdsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_clickledger_v1_report_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TopAdsResponse.ProtoReflect.Descriptor instead.
+func (*TopAdsResponse) Descriptor() ([]byte, []int) {
+	return file_clickledger_v1_report_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *TopAdsResponse) GetAds() []*AdClicks {
+	if x != nil {
+		return x.Ads
+	}
+	return nil
+}
+
+func (x *TopAdsResponse) GetSealedThrough() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SealedThrough
+	}
+	return nil
+}
+
+type AdClicks struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	AdId          int64                  `protobuf:"varint,1,opt,name=ad_id,json=adId,proto3" json:"ad_id,omitempty"`
+	Clicks        int64                  `protobuf:"varint,2,opt,name=clicks,proto3" json:"clicks,omitempty"`
+	State         State                  `protobuf:"varint,3,opt,name=state,proto3,enum=clickledger.v1.State" json:"state,omitempty"` // of the whole range, as of a Point
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AdClicks) Reset() {
+	*x = AdClicks{}
+	mi := &file_clickledger_v1_report_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AdClicks) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AdClicks) ProtoMessage() {}
+
+func (x *AdClicks) ProtoReflect() protoreflect.Message {
+	mi := &file_clickledger_v1_report_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AdClicks.ProtoReflect.Descriptor instead.
+func (*AdClicks) Descriptor() ([]byte, []int) {
+	return file_clickledger_v1_report_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *AdClicks) GetAdId() int64 {
+	if x != nil {
+		return x.AdId
+	}
+	return 0
+}
+
+func (x *AdClicks) GetClicks() int64 {
+	if x != nil {
+		return x.Clicks
+	}
+	return 0
+}
+
+func (x *AdClicks) GetState() State {
+	if x != nil {
+		return x.State
+	}
+	return State_STATE_UNSPECIFIED
+}
+
+type ListRestatementsRequest struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	AdvertiserId int64                  `protobuf:"varint,1,opt,name=advertiser_id,json=advertiserId,proto3" json:"advertiser_id,omitempty"`
+	// Only these ads; empty: all of the advertiser's.
+	AdIds []int64 `protobuf:"varint,2,rep,packed,name=ad_ids,json=adIds,proto3" json:"ad_ids,omitempty"`
+	// Of the minutes that were corrected: whole minutes, half-open.
+	StartTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
+	EndTime   *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
+	// Only what took effect after this time: the as_of of the invoice. Absent: all.
+	Since *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=since,proto3" json:"since,omitempty"`
+	// Only what had taken effect by this time, at least 10 seconds ago. Absent:
+	// some seconds ago; the pages that follow are of the same time as the first.
+	AsOf     *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=as_of,json=asOf,proto3" json:"as_of,omitempty"`
+	PageSize int32                  `protobuf:"varint,7,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"` // 0: 100
+	// The next_page_token of the answer before; all else as in that request.
+	PageToken     string `protobuf:"bytes,8,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRestatementsRequest) Reset() {
+	*x = ListRestatementsRequest{}
+	mi := &file_clickledger_v1_report_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRestatementsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRestatementsRequest) ProtoMessage() {}
+
+func (x *ListRestatementsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_clickledger_v1_report_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRestatementsRequest.ProtoReflect.Descriptor instead.
+func (*ListRestatementsRequest) Descriptor() ([]byte, []int) {
+	return file_clickledger_v1_report_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ListRestatementsRequest) GetAdvertiserId() int64 {
+	if x != nil {
+		return x.AdvertiserId
+	}
+	return 0
+}
+
+func (x *ListRestatementsRequest) GetAdIds() []int64 {
+	if x != nil {
+		return x.AdIds
+	}
+	return nil
+}
+
+func (x *ListRestatementsRequest) GetStartTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartTime
+	}
+	return nil
+}
+
+func (x *ListRestatementsRequest) GetEndTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndTime
+	}
+	return nil
+}
+
+func (x *ListRestatementsRequest) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *ListRestatementsRequest) GetAsOf() *timestamppb.Timestamp {
+	if x != nil {
+		return x.AsOf
+	}
+	return nil
+}
+
+func (x *ListRestatementsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListRestatementsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+type ListRestatementsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Restatements  []*Restatement         `protobuf:"bytes,1,rep,name=restatements,proto3" json:"restatements,omitempty"` // by ad, then by minute, then by time
+	AsOf          *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=as_of,json=asOf,proto3" json:"as_of,omitempty"`
+	NextPageToken string                 `protobuf:"bytes,3,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"` // empty: there are no more
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRestatementsResponse) Reset() {
+	*x = ListRestatementsResponse{}
+	mi := &file_clickledger_v1_report_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRestatementsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRestatementsResponse) ProtoMessage() {}
+
+func (x *ListRestatementsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_clickledger_v1_report_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRestatementsResponse.ProtoReflect.Descriptor instead.
+func (*ListRestatementsResponse) Descriptor() ([]byte, []int) {
+	return file_clickledger_v1_report_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ListRestatementsResponse) GetRestatements() []*Restatement {
+	if x != nil {
+		return x.Restatements
+	}
+	return nil
+}
+
+func (x *ListRestatementsResponse) GetAsOf() *timestamppb.Timestamp {
+	if x != nil {
+		return x.AsOf
+	}
+	return nil
+}
+
+func (x *ListRestatementsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// Restatement is one correction of the clicks of one ad in one minute.
+type Restatement struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	AdId         int64                  `protobuf:"varint,1,opt,name=ad_id,json=adId,proto3" json:"ad_id,omitempty"`
+	Minute       *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=minute,proto3" json:"minute,omitempty"`
+	ClicksBefore int64                  `protobuf:"varint,3,opt,name=clicks_before,json=clicksBefore,proto3" json:"clicks_before,omitempty"`
+	ClicksAfter  int64                  `protobuf:"varint,4,opt,name=clicks_after,json=clicksAfter,proto3" json:"clicks_after,omitempty"`
+	// When it took effect: from then on QueryClicks with as_of has it.
+	RestateTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=restate_time,json=restateTime,proto3" json:"restate_time,omitempty"`
+	// late: clicks came after the minute was sealed; repair: store and lake
+	// differed; backfill: brought back from the lake.
+	Reason        string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Restatement) Reset() {
+	*x = Restatement{}
+	mi := &file_clickledger_v1_report_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Restatement) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Restatement) ProtoMessage() {}
+
+func (x *Restatement) ProtoReflect() protoreflect.Message {
+	mi := &file_clickledger_v1_report_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Restatement.ProtoReflect.Descriptor instead.
+func (*Restatement) Descriptor() ([]byte, []int) {
+	return file_clickledger_v1_report_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Restatement) GetAdId() int64 {
+	if x != nil {
+		return x.AdId
+	}
+	return 0
+}
+
+func (x *Restatement) GetMinute() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Minute
+	}
+	return nil
+}
+
+func (x *Restatement) GetClicksBefore() int64 {
+	if x != nil {
+		return x.ClicksBefore
+	}
+	return 0
+}
+
+func (x *Restatement) GetClicksAfter() int64 {
+	if x != nil {
+		return x.ClicksAfter
+	}
+	return 0
+}
+
+func (x *Restatement) GetRestateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.RestateTime
+	}
+	return nil
+}
+
+func (x *Restatement) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // FilteredClicks is how many clicks were not counted for one reason.
 type FilteredClicks struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -442,7 +886,7 @@ type FilteredClicks struct {
 
 func (x *FilteredClicks) Reset() {
 	*x = FilteredClicks{}
-	mi := &file_clickledger_v1_report_proto_msgTypes[3]
+	mi := &file_clickledger_v1_report_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -454,7 +898,7 @@ func (x *FilteredClicks) String() string {
 func (*FilteredClicks) ProtoMessage() {}
 
 func (x *FilteredClicks) ProtoReflect() protoreflect.Message {
-	mi := &file_clickledger_v1_report_proto_msgTypes[3]
+	mi := &file_clickledger_v1_report_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -467,7 +911,7 @@ func (x *FilteredClicks) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FilteredClicks.ProtoReflect.Descriptor instead.
 func (*FilteredClicks) Descriptor() ([]byte, []int) {
-	return file_clickledger_v1_report_proto_rawDescGZIP(), []int{3}
+	return file_clickledger_v1_report_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *FilteredClicks) GetReason() Verdict {
@@ -482,6 +926,182 @@ func (x *FilteredClicks) GetCount() int64 {
 		return x.Count
 	}
 	return 0
+}
+
+type WatchClicksRequest struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	AdvertiserId int64                  `protobuf:"varint,1,opt,name=advertiser_id,json=advertiserId,proto3" json:"advertiser_id,omitempty"`
+	// Only these ads; empty: all of the advertiser's.
+	AdIds []int64 `protobuf:"varint,2,rep,packed,name=ad_ids,json=adIds,proto3" json:"ad_ids,omitempty"`
+	// Where the first answer begins: a whole minute, at most 48 hours ago. As far
+	// back as that changes are told of, for as long as the call lasts. Absent: the
+	// point of a quarter of an hour ago.
+	StartTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
+	// MINUTE, HOUR or DAY.
+	Granularity Granularity `protobuf:"varint,4,opt,name=granularity,proto3,enum=clickledger.v1.Granularity" json:"granularity,omitempty"`
+	// As in QueryClicksRequest.
+	TimeZone string `protobuf:"bytes,5,opt,name=time_zone,json=timeZone,proto3" json:"time_zone,omitempty"`
+	// A series for each ad instead of one for all. Without ad_ids, points without
+	// clicks are left out.
+	GroupByAd bool `protobuf:"varint,6,opt,name=group_by_ad,json=groupByAd,proto3" json:"group_by_ad,omitempty"`
+	// Instead of start_time, the resume_token of the last answer of a call that
+	// ended: the first answer reaches back as far as that call did, so that
+	// nothing that changed meanwhile is missed. All else as in that request.
+	ResumeToken   string `protobuf:"bytes,7,opt,name=resume_token,json=resumeToken,proto3" json:"resume_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchClicksRequest) Reset() {
+	*x = WatchClicksRequest{}
+	mi := &file_clickledger_v1_report_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchClicksRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchClicksRequest) ProtoMessage() {}
+
+func (x *WatchClicksRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_clickledger_v1_report_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchClicksRequest.ProtoReflect.Descriptor instead.
+func (*WatchClicksRequest) Descriptor() ([]byte, []int) {
+	return file_clickledger_v1_report_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *WatchClicksRequest) GetAdvertiserId() int64 {
+	if x != nil {
+		return x.AdvertiserId
+	}
+	return 0
+}
+
+func (x *WatchClicksRequest) GetAdIds() []int64 {
+	if x != nil {
+		return x.AdIds
+	}
+	return nil
+}
+
+func (x *WatchClicksRequest) GetStartTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartTime
+	}
+	return nil
+}
+
+func (x *WatchClicksRequest) GetGranularity() Granularity {
+	if x != nil {
+		return x.Granularity
+	}
+	return Granularity_GRANULARITY_UNSPECIFIED
+}
+
+func (x *WatchClicksRequest) GetTimeZone() string {
+	if x != nil {
+		return x.TimeZone
+	}
+	return ""
+}
+
+func (x *WatchClicksRequest) GetGroupByAd() bool {
+	if x != nil {
+		return x.GroupByAd
+	}
+	return false
+}
+
+func (x *WatchClicksRequest) GetResumeToken() string {
+	if x != nil {
+		return x.ResumeToken
+	}
+	return ""
+}
+
+type WatchClicksResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// By ad, then by time. Each replaces what was told of it before. Without
+	// filtered.
+	Points []*Point `protobuf:"bytes,1,rep,name=points,proto3" json:"points,omitempty"`
+	// Every minute before it is sealed: final or restated.
+	SealedThrough *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=sealed_through,json=sealedThrough,proto3" json:"sealed_through,omitempty"`
+	ResumeToken   string                 `protobuf:"bytes,3,opt,name=resume_token,json=resumeToken,proto3" json:"resume_token,omitempty"`
+	// The first answer: all points. Later ones have what changed since the one
+	// before, or nothing: a sign of life, every ten seconds.
+	Snapshot      bool `protobuf:"varint,4,opt,name=snapshot,proto3" json:"snapshot,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchClicksResponse) Reset() {
+	*x = WatchClicksResponse{}
+	mi := &file_clickledger_v1_report_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchClicksResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchClicksResponse) ProtoMessage() {}
+
+func (x *WatchClicksResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_clickledger_v1_report_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchClicksResponse.ProtoReflect.Descriptor instead.
+func (*WatchClicksResponse) Descriptor() ([]byte, []int) {
+	return file_clickledger_v1_report_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *WatchClicksResponse) GetPoints() []*Point {
+	if x != nil {
+		return x.Points
+	}
+	return nil
+}
+
+func (x *WatchClicksResponse) GetSealedThrough() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SealedThrough
+	}
+	return nil
+}
+
+func (x *WatchClicksResponse) GetResumeToken() string {
+	if x != nil {
+		return x.ResumeToken
+	}
+	return ""
+}
+
+func (x *WatchClicksResponse) GetSnapshot() bool {
+	if x != nil {
+		return x.Snapshot
+	}
+	return false
 }
 
 var File_clickledger_v1_report_proto protoreflect.FileDescriptor
@@ -520,10 +1140,61 @@ const file_clickledger_v1_report_proto_rawDesc = "" +
 	"\x0fnext_page_token\x18\x05 \x01(\tR\rnextPageToken\x12*\n" +
 	"\x0etotal_filtered\x18\x06 \x01(\x03H\x00R\rtotalFiltered\x88\x01\x01\x12L\n" +
 	"\x12filtered_by_reason\x18\a \x03(\v2\x1e.clickledger.v1.FilteredClicksR\x10filteredByReasonB\x11\n" +
-	"\x0f_total_filtered\"W\n" +
+	"\x0f_total_filtered\"\xe1\x01\n" +
+	"\rTopAdsRequest\x12,\n" +
+	"\radvertiser_id\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02 \x00R\fadvertiserId\x12A\n" +
+	"\n" +
+	"start_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\tstartTime\x12=\n" +
+	"\bend_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\aendTime\x12 \n" +
+	"\x05limit\x18\x04 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\x05limit\"\x7f\n" +
+	"\x0eTopAdsResponse\x12*\n" +
+	"\x03ads\x18\x01 \x03(\v2\x18.clickledger.v1.AdClicksR\x03ads\x12A\n" +
+	"\x0esealed_through\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\rsealedThrough\"d\n" +
+	"\bAdClicks\x12\x13\n" +
+	"\x05ad_id\x18\x01 \x01(\x03R\x04adId\x12\x16\n" +
+	"\x06clicks\x18\x02 \x01(\x03R\x06clicks\x12+\n" +
+	"\x05state\x18\x03 \x01(\x0e2\x15.clickledger.v1.StateR\x05state\"\xa8\x03\n" +
+	"\x17ListRestatementsRequest\x12,\n" +
+	"\radvertiser_id\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02 \x00R\fadvertiserId\x12(\n" +
+	"\x06ad_ids\x18\x02 \x03(\x03B\x11\xbaH\x0e\x92\x01\v\x10\xe8\a\x18\x01\"\x04\"\x02 \x00R\x05adIds\x12A\n" +
+	"\n" +
+	"start_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\tstartTime\x12=\n" +
+	"\bend_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampB\x06\xbaH\x03\xc8\x01\x01R\aendTime\x120\n" +
+	"\x05since\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12/\n" +
+	"\x05as_of\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x04asOf\x12'\n" +
+	"\tpage_size\x18\a \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\x90N(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\b \x01(\tB\b\xbaH\x05r\x03\x18\x80\x02R\tpageToken\"\xb4\x01\n" +
+	"\x18ListRestatementsResponse\x12?\n" +
+	"\frestatements\x18\x01 \x03(\v2\x1b.clickledger.v1.RestatementR\frestatements\x12/\n" +
+	"\x05as_of\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x04asOf\x12&\n" +
+	"\x0fnext_page_token\x18\x03 \x01(\tR\rnextPageToken\"\xf5\x01\n" +
+	"\vRestatement\x12\x13\n" +
+	"\x05ad_id\x18\x01 \x01(\x03R\x04adId\x122\n" +
+	"\x06minute\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x06minute\x12#\n" +
+	"\rclicks_before\x18\x03 \x01(\x03R\fclicksBefore\x12!\n" +
+	"\fclicks_after\x18\x04 \x01(\x03R\vclicksAfter\x12=\n" +
+	"\frestate_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\vrestateTime\x12\x16\n" +
+	"\x06reason\x18\x06 \x01(\tR\x06reason\"W\n" +
 	"\x0eFilteredClicks\x12/\n" +
 	"\x06reason\x18\x01 \x01(\x0e2\x17.clickledger.v1.VerdictR\x06reason\x12\x14\n" +
-	"\x05count\x18\x02 \x01(\x03R\x05count*\x9a\x01\n" +
+	"\x05count\x18\x02 \x01(\x03R\x05count\"\xe2\x02\n" +
+	"\x12WatchClicksRequest\x12,\n" +
+	"\radvertiser_id\x18\x01 \x01(\x03B\a\xbaH\x04\"\x02 \x00R\fadvertiserId\x12(\n" +
+	"\x06ad_ids\x18\x02 \x03(\x03B\x11\xbaH\x0e\x92\x01\v\x10\xe8\a\x18\x01\"\x04\"\x02 \x00R\x05adIds\x129\n" +
+	"\n" +
+	"start_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x12G\n" +
+	"\vgranularity\x18\x04 \x01(\x0e2\x1b.clickledger.v1.GranularityB\b\xbaH\x05\x82\x01\x02\x10\x01R\vgranularity\x12$\n" +
+	"\ttime_zone\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18@R\btimeZone\x12\x1e\n" +
+	"\vgroup_by_ad\x18\x06 \x01(\bR\tgroupByAd\x12*\n" +
+	"\fresume_token\x18\a \x01(\tB\a\xbaH\x04r\x02\x18@R\vresumeToken\"\xc6\x01\n" +
+	"\x13WatchClicksResponse\x12-\n" +
+	"\x06points\x18\x01 \x03(\v2\x15.clickledger.v1.PointR\x06points\x12A\n" +
+	"\x0esealed_through\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\rsealedThrough\x12!\n" +
+	"\fresume_token\x18\x03 \x01(\tR\vresumeToken\x12\x1a\n" +
+	"\bsnapshot\x18\x04 \x01(\bR\bsnapshot*\x9a\x01\n" +
 	"\vGranularity\x12\x1b\n" +
 	"\x17GRANULARITY_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12GRANULARITY_MINUTE\x10\x01\x12\x14\n" +
@@ -535,9 +1206,12 @@ const file_clickledger_v1_report_proto_rawDesc = "" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11STATE_PROVISIONAL\x10\x01\x12\x0f\n" +
 	"\vSTATE_FINAL\x10\x02\x12\x12\n" +
-	"\x0eSTATE_RESTATED\x10\x032g\n" +
+	"\x0eSTATE_RESTATED\x10\x032\xf1\x02\n" +
 	"\rReportService\x12V\n" +
-	"\vQueryClicks\x12\".clickledger.v1.QueryClicksRequest\x1a#.clickledger.v1.QueryClicksResponseB4Z2clickledger/proto/gen/clickledger/v1;clickledgerv1b\x06proto3"
+	"\vQueryClicks\x12\".clickledger.v1.QueryClicksRequest\x1a#.clickledger.v1.QueryClicksResponse\x12G\n" +
+	"\x06TopAds\x12\x1d.clickledger.v1.TopAdsRequest\x1a\x1e.clickledger.v1.TopAdsResponse\x12X\n" +
+	"\vWatchClicks\x12\".clickledger.v1.WatchClicksRequest\x1a#.clickledger.v1.WatchClicksResponse0\x01\x12e\n" +
+	"\x10ListRestatements\x12'.clickledger.v1.ListRestatementsRequest\x1a(.clickledger.v1.ListRestatementsResponseB4Z2clickledger/proto/gen/clickledger/v1;clickledgerv1b\x06proto3"
 
 var (
 	file_clickledger_v1_report_proto_rawDescOnce sync.Once
@@ -552,36 +1226,67 @@ func file_clickledger_v1_report_proto_rawDescGZIP() []byte {
 }
 
 var file_clickledger_v1_report_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_clickledger_v1_report_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_clickledger_v1_report_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_clickledger_v1_report_proto_goTypes = []any{
-	(Granularity)(0),              // 0: clickledger.v1.Granularity
-	(State)(0),                    // 1: clickledger.v1.State
-	(*QueryClicksRequest)(nil),    // 2: clickledger.v1.QueryClicksRequest
-	(*Point)(nil),                 // 3: clickledger.v1.Point
-	(*QueryClicksResponse)(nil),   // 4: clickledger.v1.QueryClicksResponse
-	(*FilteredClicks)(nil),        // 5: clickledger.v1.FilteredClicks
-	(*timestamppb.Timestamp)(nil), // 6: google.protobuf.Timestamp
-	(Verdict)(0),                  // 7: clickledger.v1.Verdict
+	(Granularity)(0),                 // 0: clickledger.v1.Granularity
+	(State)(0),                       // 1: clickledger.v1.State
+	(*QueryClicksRequest)(nil),       // 2: clickledger.v1.QueryClicksRequest
+	(*Point)(nil),                    // 3: clickledger.v1.Point
+	(*QueryClicksResponse)(nil),      // 4: clickledger.v1.QueryClicksResponse
+	(*TopAdsRequest)(nil),            // 5: clickledger.v1.TopAdsRequest
+	(*TopAdsResponse)(nil),           // 6: clickledger.v1.TopAdsResponse
+	(*AdClicks)(nil),                 // 7: clickledger.v1.AdClicks
+	(*ListRestatementsRequest)(nil),  // 8: clickledger.v1.ListRestatementsRequest
+	(*ListRestatementsResponse)(nil), // 9: clickledger.v1.ListRestatementsResponse
+	(*Restatement)(nil),              // 10: clickledger.v1.Restatement
+	(*FilteredClicks)(nil),           // 11: clickledger.v1.FilteredClicks
+	(*WatchClicksRequest)(nil),       // 12: clickledger.v1.WatchClicksRequest
+	(*WatchClicksResponse)(nil),      // 13: clickledger.v1.WatchClicksResponse
+	(*timestamppb.Timestamp)(nil),    // 14: google.protobuf.Timestamp
+	(Verdict)(0),                     // 15: clickledger.v1.Verdict
 }
 var file_clickledger_v1_report_proto_depIdxs = []int32{
-	6,  // 0: clickledger.v1.QueryClicksRequest.start_time:type_name -> google.protobuf.Timestamp
-	6,  // 1: clickledger.v1.QueryClicksRequest.end_time:type_name -> google.protobuf.Timestamp
+	14, // 0: clickledger.v1.QueryClicksRequest.start_time:type_name -> google.protobuf.Timestamp
+	14, // 1: clickledger.v1.QueryClicksRequest.end_time:type_name -> google.protobuf.Timestamp
 	0,  // 2: clickledger.v1.QueryClicksRequest.granularity:type_name -> clickledger.v1.Granularity
-	6,  // 3: clickledger.v1.QueryClicksRequest.as_of:type_name -> google.protobuf.Timestamp
-	6,  // 4: clickledger.v1.Point.start_time:type_name -> google.protobuf.Timestamp
+	14, // 3: clickledger.v1.QueryClicksRequest.as_of:type_name -> google.protobuf.Timestamp
+	14, // 4: clickledger.v1.Point.start_time:type_name -> google.protobuf.Timestamp
 	1,  // 5: clickledger.v1.Point.state:type_name -> clickledger.v1.State
 	3,  // 6: clickledger.v1.QueryClicksResponse.points:type_name -> clickledger.v1.Point
-	6,  // 7: clickledger.v1.QueryClicksResponse.sealed_through:type_name -> google.protobuf.Timestamp
-	6,  // 8: clickledger.v1.QueryClicksResponse.reconciled_through:type_name -> google.protobuf.Timestamp
-	5,  // 9: clickledger.v1.QueryClicksResponse.filtered_by_reason:type_name -> clickledger.v1.FilteredClicks
-	7,  // 10: clickledger.v1.FilteredClicks.reason:type_name -> clickledger.v1.Verdict
-	2,  // 11: clickledger.v1.ReportService.QueryClicks:input_type -> clickledger.v1.QueryClicksRequest
-	4,  // 12: clickledger.v1.ReportService.QueryClicks:output_type -> clickledger.v1.QueryClicksResponse
-	12, // [12:13] is the sub-list for method output_type
-	11, // [11:12] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	14, // 7: clickledger.v1.QueryClicksResponse.sealed_through:type_name -> google.protobuf.Timestamp
+	14, // 8: clickledger.v1.QueryClicksResponse.reconciled_through:type_name -> google.protobuf.Timestamp
+	11, // 9: clickledger.v1.QueryClicksResponse.filtered_by_reason:type_name -> clickledger.v1.FilteredClicks
+	14, // 10: clickledger.v1.TopAdsRequest.start_time:type_name -> google.protobuf.Timestamp
+	14, // 11: clickledger.v1.TopAdsRequest.end_time:type_name -> google.protobuf.Timestamp
+	7,  // 12: clickledger.v1.TopAdsResponse.ads:type_name -> clickledger.v1.AdClicks
+	14, // 13: clickledger.v1.TopAdsResponse.sealed_through:type_name -> google.protobuf.Timestamp
+	1,  // 14: clickledger.v1.AdClicks.state:type_name -> clickledger.v1.State
+	14, // 15: clickledger.v1.ListRestatementsRequest.start_time:type_name -> google.protobuf.Timestamp
+	14, // 16: clickledger.v1.ListRestatementsRequest.end_time:type_name -> google.protobuf.Timestamp
+	14, // 17: clickledger.v1.ListRestatementsRequest.since:type_name -> google.protobuf.Timestamp
+	14, // 18: clickledger.v1.ListRestatementsRequest.as_of:type_name -> google.protobuf.Timestamp
+	10, // 19: clickledger.v1.ListRestatementsResponse.restatements:type_name -> clickledger.v1.Restatement
+	14, // 20: clickledger.v1.ListRestatementsResponse.as_of:type_name -> google.protobuf.Timestamp
+	14, // 21: clickledger.v1.Restatement.minute:type_name -> google.protobuf.Timestamp
+	14, // 22: clickledger.v1.Restatement.restate_time:type_name -> google.protobuf.Timestamp
+	15, // 23: clickledger.v1.FilteredClicks.reason:type_name -> clickledger.v1.Verdict
+	14, // 24: clickledger.v1.WatchClicksRequest.start_time:type_name -> google.protobuf.Timestamp
+	0,  // 25: clickledger.v1.WatchClicksRequest.granularity:type_name -> clickledger.v1.Granularity
+	3,  // 26: clickledger.v1.WatchClicksResponse.points:type_name -> clickledger.v1.Point
+	14, // 27: clickledger.v1.WatchClicksResponse.sealed_through:type_name -> google.protobuf.Timestamp
+	2,  // 28: clickledger.v1.ReportService.QueryClicks:input_type -> clickledger.v1.QueryClicksRequest
+	5,  // 29: clickledger.v1.ReportService.TopAds:input_type -> clickledger.v1.TopAdsRequest
+	12, // 30: clickledger.v1.ReportService.WatchClicks:input_type -> clickledger.v1.WatchClicksRequest
+	8,  // 31: clickledger.v1.ReportService.ListRestatements:input_type -> clickledger.v1.ListRestatementsRequest
+	4,  // 32: clickledger.v1.ReportService.QueryClicks:output_type -> clickledger.v1.QueryClicksResponse
+	6,  // 33: clickledger.v1.ReportService.TopAds:output_type -> clickledger.v1.TopAdsResponse
+	13, // 34: clickledger.v1.ReportService.WatchClicks:output_type -> clickledger.v1.WatchClicksResponse
+	9,  // 35: clickledger.v1.ReportService.ListRestatements:output_type -> clickledger.v1.ListRestatementsResponse
+	32, // [32:36] is the sub-list for method output_type
+	28, // [28:32] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_clickledger_v1_report_proto_init() }
@@ -598,7 +1303,7 @@ func file_clickledger_v1_report_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_clickledger_v1_report_proto_rawDesc), len(file_clickledger_v1_report_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   4,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -68,11 +68,12 @@ type CatalogServiceClient interface {
 	// ListAds lists an advertiser's ads in the order of their ids.
 	ListAds(context.Context, *v1.ListAdsRequest) (*v1.ListAdsResponse, error)
 	// CreateApiKey makes a key; the key itself is shown only in this answer. An
-	// admin may make any; an advertiser only keys of its own.
+	// admin may make any; an advertiser only keys of its own, and has at most 20
+	// that are usable.
 	CreateApiKey(context.Context, *v1.CreateApiKeyRequest) (*v1.CreateApiKeyResponse, error)
 	ListApiKeys(context.Context, *v1.ListApiKeysRequest) (*v1.ListApiKeysResponse, error)
-	// RevokeApiKey ends a key within seconds at every gateway. Revoking twice is
-	// not an error.
+	// RevokeApiKey ends a key within five seconds at every gateway. Revoking twice
+	// is not an error.
 	RevokeApiKey(context.Context, *v1.RevokeApiKeyRequest) (*v1.RevokeApiKeyResponse, error)
 }
 
@@ -234,11 +235,12 @@ type CatalogServiceHandler interface {
 	// ListAds lists an advertiser's ads in the order of their ids.
 	ListAds(context.Context, *v1.ListAdsRequest) (*v1.ListAdsResponse, error)
 	// CreateApiKey makes a key; the key itself is shown only in this answer. An
-	// admin may make any; an advertiser only keys of its own.
+	// admin may make any; an advertiser only keys of its own, and has at most 20
+	// that are usable.
 	CreateApiKey(context.Context, *v1.CreateApiKeyRequest) (*v1.CreateApiKeyResponse, error)
 	ListApiKeys(context.Context, *v1.ListApiKeysRequest) (*v1.ListApiKeysResponse, error)
-	// RevokeApiKey ends a key within seconds at every gateway. Revoking twice is
-	// not an error.
+	// RevokeApiKey ends a key within five seconds at every gateway. Revoking twice
+	// is not an error.
 	RevokeApiKey(context.Context, *v1.RevokeApiKeyRequest) (*v1.RevokeApiKeyResponse, error)
 }
 

@@ -36,11 +36,58 @@ const (
 	// OperationsServiceGetStatusProcedure is the fully-qualified name of the OperationsService's
 	// GetStatus RPC.
 	OperationsServiceGetStatusProcedure = "/clickledger.v1.OperationsService/GetStatus"
+	// OperationsServiceListDeadLettersProcedure is the fully-qualified name of the OperationsService's
+	// ListDeadLetters RPC.
+	OperationsServiceListDeadLettersProcedure = "/clickledger.v1.OperationsService/ListDeadLetters"
+	// OperationsServiceGetDeadLetterProcedure is the fully-qualified name of the OperationsService's
+	// GetDeadLetter RPC.
+	OperationsServiceGetDeadLetterProcedure = "/clickledger.v1.OperationsService/GetDeadLetter"
+	// OperationsServiceReplayDeadLettersProcedure is the fully-qualified name of the
+	// OperationsService's ReplayDeadLetters RPC.
+	OperationsServiceReplayDeadLettersProcedure = "/clickledger.v1.OperationsService/ReplayDeadLetters"
+	// OperationsServiceDiscardDeadLettersProcedure is the fully-qualified name of the
+	// OperationsService's DiscardDeadLetters RPC.
+	OperationsServiceDiscardDeadLettersProcedure = "/clickledger.v1.OperationsService/DiscardDeadLetters"
+	// OperationsServiceListReconciliationsProcedure is the fully-qualified name of the
+	// OperationsService's ListReconciliations RPC.
+	OperationsServiceListReconciliationsProcedure = "/clickledger.v1.OperationsService/ListReconciliations"
+	// OperationsServiceListDiscrepanciesProcedure is the fully-qualified name of the
+	// OperationsService's ListDiscrepancies RPC.
+	OperationsServiceListDiscrepanciesProcedure = "/clickledger.v1.OperationsService/ListDiscrepancies"
+	// OperationsServiceListAuditEventsProcedure is the fully-qualified name of the OperationsService's
+	// ListAuditEvents RPC.
+	OperationsServiceListAuditEventsProcedure = "/clickledger.v1.OperationsService/ListAuditEvents"
 )
 
 // OperationsServiceClient is a client for the clickledger.v1.OperationsService service.
 type OperationsServiceClient interface {
 	GetStatus(context.Context, *v1.GetStatusRequest) (*v1.GetStatusResponse, error)
+	// ListDeadLetters lists records that could not be counted, oldest first. With
+	// a state one call looks at 1,000 letters at most: a page may be short or empty
+	// and have a next_page_token nevertheless. Copies of a letter (buried again
+	// after a crash) are one within a page.
+	ListDeadLetters(context.Context, *v1.ListDeadLettersRequest) (*v1.ListDeadLettersResponse, error)
+	// GetDeadLetter shows one with its bytes and its history.
+	GetDeadLetter(context.Context, *v1.GetDeadLetterRequest) (*v1.GetDeadLetterResponse, error)
+	// ReplayDeadLetters appends the original records to their partitions again,
+	// where they are judged as any click: one that was counted meanwhile does not
+	// count again, one that still cannot be read becomes a new dead letter. Letters
+	// are done in order; an outage ends the call, and the same call may be repeated.
+	ReplayDeadLetters(context.Context, *v1.ReplayDeadLettersRequest) (*v1.ReplayDeadLettersResponse, error)
+	// DiscardDeadLetters notes that nothing is to be done. Nothing is deleted, and
+	// a discarded letter may still be replayed.
+	DiscardDeadLetters(context.Context, *v1.DiscardDeadLettersRequest) (*v1.DiscardDeadLettersResponse, error)
+	// ListReconciliations lists what comparisons of the lake with the store found
+	// and did, the newest first. A run that waited for an approval is listed twice:
+	// as it waited, and how it ended.
+	ListReconciliations(context.Context, *v1.ListReconciliationsRequest) (*v1.ListReconciliationsResponse, error)
+	// ListDiscrepancies lists where lake and store differed, by minute, advertiser
+	// and ad: as it was found (pass 1), and what was left after a repair (pass 2).
+	ListDiscrepancies(context.Context, *v1.ListDiscrepanciesRequest) (*v1.ListDiscrepanciesResponse, error)
+	// ListAuditEvents lists who called what that changes something, the newest
+	// first. What was done with single dead letters is told by GetDeadLetter, under
+	// the same id.
+	ListAuditEvents(context.Context, *v1.ListAuditEventsRequest) (*v1.ListAuditEventsResponse, error)
 }
 
 // NewOperationsServiceClient constructs a client for the clickledger.v1.OperationsService service.
@@ -60,12 +107,61 @@ func NewOperationsServiceClient(httpClient connect.HTTPClient, baseURL string, o
 			connect.WithSchema(operationsServiceMethods.ByName("GetStatus")),
 			connect.WithClientOptions(opts...),
 		),
+		listDeadLetters: connect.NewClient[v1.ListDeadLettersRequest, v1.ListDeadLettersResponse](
+			httpClient,
+			baseURL+OperationsServiceListDeadLettersProcedure,
+			connect.WithSchema(operationsServiceMethods.ByName("ListDeadLetters")),
+			connect.WithClientOptions(opts...),
+		),
+		getDeadLetter: connect.NewClient[v1.GetDeadLetterRequest, v1.GetDeadLetterResponse](
+			httpClient,
+			baseURL+OperationsServiceGetDeadLetterProcedure,
+			connect.WithSchema(operationsServiceMethods.ByName("GetDeadLetter")),
+			connect.WithClientOptions(opts...),
+		),
+		replayDeadLetters: connect.NewClient[v1.ReplayDeadLettersRequest, v1.ReplayDeadLettersResponse](
+			httpClient,
+			baseURL+OperationsServiceReplayDeadLettersProcedure,
+			connect.WithSchema(operationsServiceMethods.ByName("ReplayDeadLetters")),
+			connect.WithClientOptions(opts...),
+		),
+		discardDeadLetters: connect.NewClient[v1.DiscardDeadLettersRequest, v1.DiscardDeadLettersResponse](
+			httpClient,
+			baseURL+OperationsServiceDiscardDeadLettersProcedure,
+			connect.WithSchema(operationsServiceMethods.ByName("DiscardDeadLetters")),
+			connect.WithClientOptions(opts...),
+		),
+		listReconciliations: connect.NewClient[v1.ListReconciliationsRequest, v1.ListReconciliationsResponse](
+			httpClient,
+			baseURL+OperationsServiceListReconciliationsProcedure,
+			connect.WithSchema(operationsServiceMethods.ByName("ListReconciliations")),
+			connect.WithClientOptions(opts...),
+		),
+		listDiscrepancies: connect.NewClient[v1.ListDiscrepanciesRequest, v1.ListDiscrepanciesResponse](
+			httpClient,
+			baseURL+OperationsServiceListDiscrepanciesProcedure,
+			connect.WithSchema(operationsServiceMethods.ByName("ListDiscrepancies")),
+			connect.WithClientOptions(opts...),
+		),
+		listAuditEvents: connect.NewClient[v1.ListAuditEventsRequest, v1.ListAuditEventsResponse](
+			httpClient,
+			baseURL+OperationsServiceListAuditEventsProcedure,
+			connect.WithSchema(operationsServiceMethods.ByName("ListAuditEvents")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // operationsServiceClient implements OperationsServiceClient.
 type operationsServiceClient struct {
-	getStatus *connect.Client[v1.GetStatusRequest, v1.GetStatusResponse]
+	getStatus           *connect.Client[v1.GetStatusRequest, v1.GetStatusResponse]
+	listDeadLetters     *connect.Client[v1.ListDeadLettersRequest, v1.ListDeadLettersResponse]
+	getDeadLetter       *connect.Client[v1.GetDeadLetterRequest, v1.GetDeadLetterResponse]
+	replayDeadLetters   *connect.Client[v1.ReplayDeadLettersRequest, v1.ReplayDeadLettersResponse]
+	discardDeadLetters  *connect.Client[v1.DiscardDeadLettersRequest, v1.DiscardDeadLettersResponse]
+	listReconciliations *connect.Client[v1.ListReconciliationsRequest, v1.ListReconciliationsResponse]
+	listDiscrepancies   *connect.Client[v1.ListDiscrepanciesRequest, v1.ListDiscrepanciesResponse]
+	listAuditEvents     *connect.Client[v1.ListAuditEventsRequest, v1.ListAuditEventsResponse]
 }
 
 // GetStatus calls clickledger.v1.OperationsService.GetStatus.
@@ -77,9 +173,98 @@ func (c *operationsServiceClient) GetStatus(ctx context.Context, req *v1.GetStat
 	return nil, err
 }
 
+// ListDeadLetters calls clickledger.v1.OperationsService.ListDeadLetters.
+func (c *operationsServiceClient) ListDeadLetters(ctx context.Context, req *v1.ListDeadLettersRequest) (*v1.ListDeadLettersResponse, error) {
+	response, err := c.listDeadLetters.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// GetDeadLetter calls clickledger.v1.OperationsService.GetDeadLetter.
+func (c *operationsServiceClient) GetDeadLetter(ctx context.Context, req *v1.GetDeadLetterRequest) (*v1.GetDeadLetterResponse, error) {
+	response, err := c.getDeadLetter.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ReplayDeadLetters calls clickledger.v1.OperationsService.ReplayDeadLetters.
+func (c *operationsServiceClient) ReplayDeadLetters(ctx context.Context, req *v1.ReplayDeadLettersRequest) (*v1.ReplayDeadLettersResponse, error) {
+	response, err := c.replayDeadLetters.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// DiscardDeadLetters calls clickledger.v1.OperationsService.DiscardDeadLetters.
+func (c *operationsServiceClient) DiscardDeadLetters(ctx context.Context, req *v1.DiscardDeadLettersRequest) (*v1.DiscardDeadLettersResponse, error) {
+	response, err := c.discardDeadLetters.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListReconciliations calls clickledger.v1.OperationsService.ListReconciliations.
+func (c *operationsServiceClient) ListReconciliations(ctx context.Context, req *v1.ListReconciliationsRequest) (*v1.ListReconciliationsResponse, error) {
+	response, err := c.listReconciliations.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListDiscrepancies calls clickledger.v1.OperationsService.ListDiscrepancies.
+func (c *operationsServiceClient) ListDiscrepancies(ctx context.Context, req *v1.ListDiscrepanciesRequest) (*v1.ListDiscrepanciesResponse, error) {
+	response, err := c.listDiscrepancies.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// ListAuditEvents calls clickledger.v1.OperationsService.ListAuditEvents.
+func (c *operationsServiceClient) ListAuditEvents(ctx context.Context, req *v1.ListAuditEventsRequest) (*v1.ListAuditEventsResponse, error) {
+	response, err := c.listAuditEvents.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
 // OperationsServiceHandler is an implementation of the clickledger.v1.OperationsService service.
 type OperationsServiceHandler interface {
 	GetStatus(context.Context, *v1.GetStatusRequest) (*v1.GetStatusResponse, error)
+	// ListDeadLetters lists records that could not be counted, oldest first. With
+	// a state one call looks at 1,000 letters at most: a page may be short or empty
+	// and have a next_page_token nevertheless. Copies of a letter (buried again
+	// after a crash) are one within a page.
+	ListDeadLetters(context.Context, *v1.ListDeadLettersRequest) (*v1.ListDeadLettersResponse, error)
+	// GetDeadLetter shows one with its bytes and its history.
+	GetDeadLetter(context.Context, *v1.GetDeadLetterRequest) (*v1.GetDeadLetterResponse, error)
+	// ReplayDeadLetters appends the original records to their partitions again,
+	// where they are judged as any click: one that was counted meanwhile does not
+	// count again, one that still cannot be read becomes a new dead letter. Letters
+	// are done in order; an outage ends the call, and the same call may be repeated.
+	ReplayDeadLetters(context.Context, *v1.ReplayDeadLettersRequest) (*v1.ReplayDeadLettersResponse, error)
+	// DiscardDeadLetters notes that nothing is to be done. Nothing is deleted, and
+	// a discarded letter may still be replayed.
+	DiscardDeadLetters(context.Context, *v1.DiscardDeadLettersRequest) (*v1.DiscardDeadLettersResponse, error)
+	// ListReconciliations lists what comparisons of the lake with the store found
+	// and did, the newest first. A run that waited for an approval is listed twice:
+	// as it waited, and how it ended.
+	ListReconciliations(context.Context, *v1.ListReconciliationsRequest) (*v1.ListReconciliationsResponse, error)
+	// ListDiscrepancies lists where lake and store differed, by minute, advertiser
+	// and ad: as it was found (pass 1), and what was left after a repair (pass 2).
+	ListDiscrepancies(context.Context, *v1.ListDiscrepanciesRequest) (*v1.ListDiscrepanciesResponse, error)
+	// ListAuditEvents lists who called what that changes something, the newest
+	// first. What was done with single dead letters is told by GetDeadLetter, under
+	// the same id.
+	ListAuditEvents(context.Context, *v1.ListAuditEventsRequest) (*v1.ListAuditEventsResponse, error)
 }
 
 // NewOperationsServiceHandler builds an HTTP handler from the service implementation. It returns
@@ -95,10 +280,66 @@ func NewOperationsServiceHandler(svc OperationsServiceHandler, opts ...connect.H
 		connect.WithSchema(operationsServiceMethods.ByName("GetStatus")),
 		connect.WithHandlerOptions(opts...),
 	)
+	operationsServiceListDeadLettersHandler := connect.NewUnaryHandlerSimple(
+		OperationsServiceListDeadLettersProcedure,
+		svc.ListDeadLetters,
+		connect.WithSchema(operationsServiceMethods.ByName("ListDeadLetters")),
+		connect.WithHandlerOptions(opts...),
+	)
+	operationsServiceGetDeadLetterHandler := connect.NewUnaryHandlerSimple(
+		OperationsServiceGetDeadLetterProcedure,
+		svc.GetDeadLetter,
+		connect.WithSchema(operationsServiceMethods.ByName("GetDeadLetter")),
+		connect.WithHandlerOptions(opts...),
+	)
+	operationsServiceReplayDeadLettersHandler := connect.NewUnaryHandlerSimple(
+		OperationsServiceReplayDeadLettersProcedure,
+		svc.ReplayDeadLetters,
+		connect.WithSchema(operationsServiceMethods.ByName("ReplayDeadLetters")),
+		connect.WithHandlerOptions(opts...),
+	)
+	operationsServiceDiscardDeadLettersHandler := connect.NewUnaryHandlerSimple(
+		OperationsServiceDiscardDeadLettersProcedure,
+		svc.DiscardDeadLetters,
+		connect.WithSchema(operationsServiceMethods.ByName("DiscardDeadLetters")),
+		connect.WithHandlerOptions(opts...),
+	)
+	operationsServiceListReconciliationsHandler := connect.NewUnaryHandlerSimple(
+		OperationsServiceListReconciliationsProcedure,
+		svc.ListReconciliations,
+		connect.WithSchema(operationsServiceMethods.ByName("ListReconciliations")),
+		connect.WithHandlerOptions(opts...),
+	)
+	operationsServiceListDiscrepanciesHandler := connect.NewUnaryHandlerSimple(
+		OperationsServiceListDiscrepanciesProcedure,
+		svc.ListDiscrepancies,
+		connect.WithSchema(operationsServiceMethods.ByName("ListDiscrepancies")),
+		connect.WithHandlerOptions(opts...),
+	)
+	operationsServiceListAuditEventsHandler := connect.NewUnaryHandlerSimple(
+		OperationsServiceListAuditEventsProcedure,
+		svc.ListAuditEvents,
+		connect.WithSchema(operationsServiceMethods.ByName("ListAuditEvents")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/clickledger.v1.OperationsService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case OperationsServiceGetStatusProcedure:
 			operationsServiceGetStatusHandler.ServeHTTP(w, r)
+		case OperationsServiceListDeadLettersProcedure:
+			operationsServiceListDeadLettersHandler.ServeHTTP(w, r)
+		case OperationsServiceGetDeadLetterProcedure:
+			operationsServiceGetDeadLetterHandler.ServeHTTP(w, r)
+		case OperationsServiceReplayDeadLettersProcedure:
+			operationsServiceReplayDeadLettersHandler.ServeHTTP(w, r)
+		case OperationsServiceDiscardDeadLettersProcedure:
+			operationsServiceDiscardDeadLettersHandler.ServeHTTP(w, r)
+		case OperationsServiceListReconciliationsProcedure:
+			operationsServiceListReconciliationsHandler.ServeHTTP(w, r)
+		case OperationsServiceListDiscrepanciesProcedure:
+			operationsServiceListDiscrepanciesHandler.ServeHTTP(w, r)
+		case OperationsServiceListAuditEventsProcedure:
+			operationsServiceListAuditEventsHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -110,4 +351,32 @@ type UnimplementedOperationsServiceHandler struct{}
 
 func (UnimplementedOperationsServiceHandler) GetStatus(context.Context, *v1.GetStatusRequest) (*v1.GetStatusResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("clickledger.v1.OperationsService.GetStatus is not implemented"))
+}
+
+func (UnimplementedOperationsServiceHandler) ListDeadLetters(context.Context, *v1.ListDeadLettersRequest) (*v1.ListDeadLettersResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("clickledger.v1.OperationsService.ListDeadLetters is not implemented"))
+}
+
+func (UnimplementedOperationsServiceHandler) GetDeadLetter(context.Context, *v1.GetDeadLetterRequest) (*v1.GetDeadLetterResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("clickledger.v1.OperationsService.GetDeadLetter is not implemented"))
+}
+
+func (UnimplementedOperationsServiceHandler) ReplayDeadLetters(context.Context, *v1.ReplayDeadLettersRequest) (*v1.ReplayDeadLettersResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("clickledger.v1.OperationsService.ReplayDeadLetters is not implemented"))
+}
+
+func (UnimplementedOperationsServiceHandler) DiscardDeadLetters(context.Context, *v1.DiscardDeadLettersRequest) (*v1.DiscardDeadLettersResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("clickledger.v1.OperationsService.DiscardDeadLetters is not implemented"))
+}
+
+func (UnimplementedOperationsServiceHandler) ListReconciliations(context.Context, *v1.ListReconciliationsRequest) (*v1.ListReconciliationsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("clickledger.v1.OperationsService.ListReconciliations is not implemented"))
+}
+
+func (UnimplementedOperationsServiceHandler) ListDiscrepancies(context.Context, *v1.ListDiscrepanciesRequest) (*v1.ListDiscrepanciesResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("clickledger.v1.OperationsService.ListDiscrepancies is not implemented"))
+}
+
+func (UnimplementedOperationsServiceHandler) ListAuditEvents(context.Context, *v1.ListAuditEventsRequest) (*v1.ListAuditEventsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("clickledger.v1.OperationsService.ListAuditEvents is not implemented"))
 }

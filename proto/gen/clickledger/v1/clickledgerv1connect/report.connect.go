@@ -36,6 +36,14 @@ const (
 	// ReportServiceQueryClicksProcedure is the fully-qualified name of the ReportService's QueryClicks
 	// RPC.
 	ReportServiceQueryClicksProcedure = "/clickledger.v1.ReportService/QueryClicks"
+	// ReportServiceTopAdsProcedure is the fully-qualified name of the ReportService's TopAds RPC.
+	ReportServiceTopAdsProcedure = "/clickledger.v1.ReportService/TopAds"
+	// ReportServiceWatchClicksProcedure is the fully-qualified name of the ReportService's WatchClicks
+	// RPC.
+	ReportServiceWatchClicksProcedure = "/clickledger.v1.ReportService/WatchClicks"
+	// ReportServiceListRestatementsProcedure is the fully-qualified name of the ReportService's
+	// ListRestatements RPC.
+	ReportServiceListRestatementsProcedure = "/clickledger.v1.ReportService/ListRestatements"
 )
 
 // ReportServiceClient is a client for the clickledger.v1.ReportService service.
@@ -44,6 +52,18 @@ type ReportServiceClient interface {
 	// open range, with a statement of what is final. Points without clicks are
 	// given as zeros; the first and the last may be partial.
 	QueryClicks(context.Context, *v1.QueryClicksRequest) (*v1.QueryClicksResponse, error)
+	// TopAds is the ads with the most clicks in a half open range, the most
+	// clicked first; of ads with as many clicks the one with the smaller id.
+	TopAds(context.Context, *v1.TopAdsRequest) (*v1.TopAdsResponse, error)
+	// WatchClicks tells the recent points of one advertiser, and from then on
+	// every one that changes, within two seconds: as clicks come in, as it becomes
+	// final, and as it is restated. Each is what QueryClicks answers just then.
+	WatchClicks(context.Context, *v1.WatchClicksRequest) (*connect.ServerStreamForClient[v1.WatchClicksResponse], error)
+	// ListRestatements is the corrections of figures that had been final, by ad,
+	// minute and time: what an invoice does not have yet, or why its figures are
+	// not today's. The answer of QueryClicks with as_of is today's without those
+	// that took effect later.
+	ListRestatements(context.Context, *v1.ListRestatementsRequest) (*v1.ListRestatementsResponse, error)
 }
 
 // NewReportServiceClient constructs a client for the clickledger.v1.ReportService service. By
@@ -63,17 +83,61 @@ func NewReportServiceClient(httpClient connect.HTTPClient, baseURL string, opts 
 			connect.WithSchema(reportServiceMethods.ByName("QueryClicks")),
 			connect.WithClientOptions(opts...),
 		),
+		topAds: connect.NewClient[v1.TopAdsRequest, v1.TopAdsResponse](
+			httpClient,
+			baseURL+ReportServiceTopAdsProcedure,
+			connect.WithSchema(reportServiceMethods.ByName("TopAds")),
+			connect.WithClientOptions(opts...),
+		),
+		watchClicks: connect.NewClient[v1.WatchClicksRequest, v1.WatchClicksResponse](
+			httpClient,
+			baseURL+ReportServiceWatchClicksProcedure,
+			connect.WithSchema(reportServiceMethods.ByName("WatchClicks")),
+			connect.WithClientOptions(opts...),
+		),
+		listRestatements: connect.NewClient[v1.ListRestatementsRequest, v1.ListRestatementsResponse](
+			httpClient,
+			baseURL+ReportServiceListRestatementsProcedure,
+			connect.WithSchema(reportServiceMethods.ByName("ListRestatements")),
+			connect.WithClientOptions(opts...),
+		),
 	}
 }
 
 // reportServiceClient implements ReportServiceClient.
 type reportServiceClient struct {
-	queryClicks *connect.Client[v1.QueryClicksRequest, v1.QueryClicksResponse]
+	queryClicks      *connect.Client[v1.QueryClicksRequest, v1.QueryClicksResponse]
+	topAds           *connect.Client[v1.TopAdsRequest, v1.TopAdsResponse]
+	watchClicks      *connect.Client[v1.WatchClicksRequest, v1.WatchClicksResponse]
+	listRestatements *connect.Client[v1.ListRestatementsRequest, v1.ListRestatementsResponse]
 }
 
 // QueryClicks calls clickledger.v1.ReportService.QueryClicks.
 func (c *reportServiceClient) QueryClicks(ctx context.Context, req *v1.QueryClicksRequest) (*v1.QueryClicksResponse, error) {
 	response, err := c.queryClicks.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// TopAds calls clickledger.v1.ReportService.TopAds.
+func (c *reportServiceClient) TopAds(ctx context.Context, req *v1.TopAdsRequest) (*v1.TopAdsResponse, error) {
+	response, err := c.topAds.CallUnary(ctx, connect.NewRequest(req))
+	if response != nil {
+		return response.Msg, err
+	}
+	return nil, err
+}
+
+// WatchClicks calls clickledger.v1.ReportService.WatchClicks.
+func (c *reportServiceClient) WatchClicks(ctx context.Context, req *v1.WatchClicksRequest) (*connect.ServerStreamForClient[v1.WatchClicksResponse], error) {
+	return c.watchClicks.CallServerStream(ctx, connect.NewRequest(req))
+}
+
+// ListRestatements calls clickledger.v1.ReportService.ListRestatements.
+func (c *reportServiceClient) ListRestatements(ctx context.Context, req *v1.ListRestatementsRequest) (*v1.ListRestatementsResponse, error) {
+	response, err := c.listRestatements.CallUnary(ctx, connect.NewRequest(req))
 	if response != nil {
 		return response.Msg, err
 	}
@@ -86,6 +150,18 @@ type ReportServiceHandler interface {
 	// open range, with a statement of what is final. Points without clicks are
 	// given as zeros; the first and the last may be partial.
 	QueryClicks(context.Context, *v1.QueryClicksRequest) (*v1.QueryClicksResponse, error)
+	// TopAds is the ads with the most clicks in a half open range, the most
+	// clicked first; of ads with as many clicks the one with the smaller id.
+	TopAds(context.Context, *v1.TopAdsRequest) (*v1.TopAdsResponse, error)
+	// WatchClicks tells the recent points of one advertiser, and from then on
+	// every one that changes, within two seconds: as clicks come in, as it becomes
+	// final, and as it is restated. Each is what QueryClicks answers just then.
+	WatchClicks(context.Context, *v1.WatchClicksRequest, *connect.ServerStream[v1.WatchClicksResponse]) error
+	// ListRestatements is the corrections of figures that had been final, by ad,
+	// minute and time: what an invoice does not have yet, or why its figures are
+	// not today's. The answer of QueryClicks with as_of is today's without those
+	// that took effect later.
+	ListRestatements(context.Context, *v1.ListRestatementsRequest) (*v1.ListRestatementsResponse, error)
 }
 
 // NewReportServiceHandler builds an HTTP handler from the service implementation. It returns the
@@ -101,10 +177,34 @@ func NewReportServiceHandler(svc ReportServiceHandler, opts ...connect.HandlerOp
 		connect.WithSchema(reportServiceMethods.ByName("QueryClicks")),
 		connect.WithHandlerOptions(opts...),
 	)
+	reportServiceTopAdsHandler := connect.NewUnaryHandlerSimple(
+		ReportServiceTopAdsProcedure,
+		svc.TopAds,
+		connect.WithSchema(reportServiceMethods.ByName("TopAds")),
+		connect.WithHandlerOptions(opts...),
+	)
+	reportServiceWatchClicksHandler := connect.NewServerStreamHandlerSimple(
+		ReportServiceWatchClicksProcedure,
+		svc.WatchClicks,
+		connect.WithSchema(reportServiceMethods.ByName("WatchClicks")),
+		connect.WithHandlerOptions(opts...),
+	)
+	reportServiceListRestatementsHandler := connect.NewUnaryHandlerSimple(
+		ReportServiceListRestatementsProcedure,
+		svc.ListRestatements,
+		connect.WithSchema(reportServiceMethods.ByName("ListRestatements")),
+		connect.WithHandlerOptions(opts...),
+	)
 	return "/clickledger.v1.ReportService/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case ReportServiceQueryClicksProcedure:
 			reportServiceQueryClicksHandler.ServeHTTP(w, r)
+		case ReportServiceTopAdsProcedure:
+			reportServiceTopAdsHandler.ServeHTTP(w, r)
+		case ReportServiceWatchClicksProcedure:
+			reportServiceWatchClicksHandler.ServeHTTP(w, r)
+		case ReportServiceListRestatementsProcedure:
+			reportServiceListRestatementsHandler.ServeHTTP(w, r)
 		default:
 			http.NotFound(w, r)
 		}
@@ -116,4 +216,16 @@ type UnimplementedReportServiceHandler struct{}
 
 func (UnimplementedReportServiceHandler) QueryClicks(context.Context, *v1.QueryClicksRequest) (*v1.QueryClicksResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("clickledger.v1.ReportService.QueryClicks is not implemented"))
+}
+
+func (UnimplementedReportServiceHandler) TopAds(context.Context, *v1.TopAdsRequest) (*v1.TopAdsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("clickledger.v1.ReportService.TopAds is not implemented"))
+}
+
+func (UnimplementedReportServiceHandler) WatchClicks(context.Context, *v1.WatchClicksRequest, *connect.ServerStream[v1.WatchClicksResponse]) error {
+	return connect.NewError(connect.CodeUnimplemented, errors.New("clickledger.v1.ReportService.WatchClicks is not implemented"))
+}
+
+func (UnimplementedReportServiceHandler) ListRestatements(context.Context, *v1.ListRestatementsRequest) (*v1.ListRestatementsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, errors.New("clickledger.v1.ReportService.ListRestatements is not implemented"))
 }

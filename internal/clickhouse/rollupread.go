@@ -1,0 +1,260 @@
+package clickhouse
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"clickledger/internal/click"
+)
+
+// clusterGap is how far apart ranges of one table must be so that what lies
+// between is skipped by the key. A granule of a busy series is some six days of
+// minutes; closer ranges are read as one and told apart row by row.
+const clusterGap = 7 * 24 * time.Hour
+
+// SealedFigures are the non-zero figures from the sealed minutes, read from the
+// coarsest tables that have them, and the points with a minute in which a figure
+// that is summed here was corrected after it had been final: Clicks is 0 in them.
+// The caller ends the range at what is sealed.
+//
+// A figure of a sealed minute changes only after restatements has a row that
+// names the version it is about to have, of its advertiser or, when it is not
+// told which, of advertiser 0. So figures are read as if nothing had changed
+// since it was rolled up; if no later change was announced by the time they are
+// there, they are what the minutes say. Else they are read once more, the changed
+// days by the minute.
+func (s *Store) SealedFigures(ctx context.Context, q ReportQuery) (figures, restated []Figure, err error) {
+	if q.ByAd {
+		return s.sealedByAd(ctx, q)
+	}
+	rolled, pieces, err := s.planBest(ctx, q)
+	if err != nil {
+		return nil, nil, err
+	}
+	if figures, err = s.readPieces(ctx, q, pieces); err != nil || onlyMinutes(pieces) {
+		if err == nil {
+			restated, err = s.RestatedPoints(ctx, q)
+		}
+		return figures, restated, err
+	}
+	restated, announced, err := s.corrections(ctx, q)
+	if err != nil {
+		return nil, nil, err
+	}
+	again := click.PlanRead(q.From, q.To, q.Starts, rolled.ledger.Usable(rolled.changed(announced)))
+	if slices.Equal(again, pieces) {
+		return figures, restated, nil
+	}
+	if figures, err = s.readPieces(ctx, q, again); err != nil {
+		return nil, nil, err
+	}
+	restated, err = s.RestatedPoints(ctx, q)
+	return figures, restated, err
+}
+
+// sealedByAd asks for what was announced first: of each minute, not of each ad.
+func (s *Store) sealedByAd(ctx context.Context, q ReportQuery) (figures, restated []Figure, err error) {
+	pieces, err := s.planRead(ctx, q)
+	if err != nil {
+		return nil, nil, err
+	}
+	if figures, err = s.readPieces(ctx, q, pieces); err != nil {
+		return nil, nil, err
+	}
+	restated, err = s.RestatedPoints(ctx, q)
+	return figures, restated, err
+}
+
+func (s *Store) readPieces(ctx context.Context, q ReportQuery, pieces []click.Piece) ([]Figure, error) {
+	query, args := sealedFiguresSQL(q, pieces)
+	return s.figures(ctx, "read sealed figures", query, args)
+}
+
+// planBest decides which tables answer q if nothing has changed since it was
+// rolled up.
+func (s *Store) planBest(ctx context.Context, q ReportQuery) (rolledUp, []click.Piece, error) {
+	everything := func(click.Level, click.Day) bool { return true }
+	pieces := click.PlanRead(q.From, q.To, q.Starts, everything)
+	if onlyMinutes(pieces) {
+		return rolledUp{}, pieces, nil // whatever is rolled up: nothing needs to be asked
+	}
+	rolled, err := s.rollups.recent(ctx, s)
+	return rolled, click.PlanRead(q.From, q.To, q.Starts, rolled.ledger.Usable(nil)), err
+}
+
+// planRead decides which tables answer q, by what was announced until now: for
+// who reads figures next.
+func (s *Store) planRead(ctx context.Context, q ReportQuery) ([]click.Piece, error) {
+	rolled, pieces, err := s.planBest(ctx, q)
+	if err != nil || onlyMinutes(pieces) {
+		return pieces, err
+	}
+	announced, err := s.announced(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	return click.PlanRead(q.From, q.To, q.Starts, rolled.ledger.Usable(rolled.changed(announced))), nil
+}
+
+func onlyMinutes(pieces []click.Piece) bool {
+	for _, p := range pieces {
+		if p.Level != click.PerMinute {
+			return false
+		}
+	}
+	return true
+}
+
+// announcement says that a figure of a minute had, or is about to have, a
+// version. It may be taken back, or not yet carried out: then the minutes are
+// read, which is never wrong.
+type announcement struct {
+	minute  time.Time
+	version uint64
+}
+
+// announcedSQL is the newest announcement of each minute, of any of the series
+// of q.
+func announcedSQL(q ReportQuery, more string) (string, []any) {
+	return fmt.Sprintf(`SELECT minute, toUInt64(max(toUnixTimestamp64Micro(at))) AS newest%s
+FROM restatements FINAL
+PREWHERE (advertiser_id = ? AND %s OR advertiser_id = 0) AND minute >= toDateTime(%d, 'UTC') AND minute < toDateTime(%d, 'UTC')
+GROUP BY minute`, more, q.ads(true), q.From.Unix(), q.To.Unix()), []any{q.AdvertiserID}
+}
+
+// correctionsSQL is what was announced, by point of a sum, and whether it is a
+// correction that stands.
+func correctionsSQL(q ReportQuery) (string, []any) {
+	inner, args := announcedSQL(q, ", max(before != after) AS corrected")
+	return fmt.Sprintf(`SELECT toInt64(%s) AS start, max(corrected), groupArray(toUnixTimestamp(minute)), groupArray(newest)
+FROM
+(
+%s
+)
+GROUP BY start
+ORDER BY start`, q.start(), inner), args
+}
+
+// corrections are the points of a sum with a figure that was corrected, and all
+// that was announced.
+func (s *Store) corrections(ctx context.Context, q ReportQuery) (restated []Figure, announced []announcement, err error) {
+	const what = "read restatements"
+	query, args := correctionsSQL(q)
+	rows, err := s.conn.Query(s.limited(ctx, reportQuerySeconds, nil), query, args...)
+	if err != nil {
+		return nil, nil, readError(what, err)
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var start int64
+		var corrected uint8
+		var minutes []uint32
+		var versions []uint64
+		if err := rows.Scan(&start, &corrected, &minutes, &versions); err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", what, err)
+		}
+		if corrected > 0 {
+			restated = append(restated, Figure{Start: time.Unix(start, 0).UTC()})
+		}
+		announced = appendAnnounced(announced, minutes, versions)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, nil, readError(what, err)
+	}
+	return restated, announced, nil
+}
+
+// announced is all that was announced of any of the series of q.
+func (s *Store) announced(ctx context.Context, q ReportQuery) ([]announcement, error) {
+	inner, args := announcedSQL(q, "")
+	var minutes []uint32
+	var versions []uint64
+	err := s.conn.QueryRow(s.limited(ctx, reportQuerySeconds, nil), "SELECT groupArray(toUnixTimestamp(minute)), groupArray(newest)\nFROM\n(\n"+inner+"\n)", args...).Scan(&minutes, &versions)
+	if err != nil {
+		return nil, readError("read what changed since it was rolled up", err)
+	}
+	return appendAnnounced(nil, minutes, versions), nil
+}
+
+func appendAnnounced(to []announcement, minutes []uint32, versions []uint64) []announcement {
+	for i, minute := range minutes {
+		to = append(to, announcement{time.Unix(int64(minute), 0).UTC(), versions[i]})
+	}
+	return to
+}
+
+// sealedFiguresSQL sums the pieces, each from its table. A row of a coarser
+// table lies in one point, that of its first minute.
+func sealedFiguresSQL(q ReportQuery, pieces []click.Piece) (string, []any) {
+	var parts []string
+	var args []any
+	name := "part"
+	if oneTable(pieces) {
+		name = "figure"
+	}
+	for _, level := range []click.Level{click.PerMinute, click.PerHour, click.PerDay, click.PerWeek, click.PerMonth} {
+		ranges := rangesOf(pieces, level)
+		if len(ranges) == 0 {
+			continue
+		}
+		parts = append(parts, fmt.Sprintf(`SELECT %s AS series, toInt64(%s) AS start, sum(clicks) AS %s
+FROM %s FINAL
+PREWHERE advertiser_id = ? AND %s AND %s
+GROUP BY series, start`, q.series(), q.start(), name, figureTable(level), q.ads(true), inRanges(ranges)))
+		args = append(args, q.AdvertiserID)
+	}
+	last := fmt.Sprintf("HAVING figure > 0\nORDER BY series, start\nLIMIT %d", q.RowsMax)
+	if oneTable(pieces) {
+		return parts[0] + "\n" + last, args
+	}
+	return "SELECT series, start, sum(part) AS figure\nFROM\n(\n" + strings.Join(parts, "\nUNION ALL\n") +
+		"\n)\nGROUP BY series, start\n" + last, args
+}
+
+func oneTable(pieces []click.Piece) bool {
+	for _, p := range pieces {
+		if p.Level != pieces[0].Level {
+			return false
+		}
+	}
+	return true
+}
+
+func rangesOf(pieces []click.Piece, level click.Level) []click.Piece {
+	var ranges []click.Piece
+	for _, p := range pieces {
+		if p.Level == level {
+			ranges = append(ranges, p)
+		}
+	}
+	return ranges
+}
+
+// inRanges is true for the periods that begin in one of the ranges, which are
+// ascending and do not touch. Which range, if any, is looked up among their
+// ends; what lies far from all of them is not read at all.
+func inRanges(ranges []click.Piece) string {
+	var clusters []string
+	var bounds, begins []time.Time
+	from := ranges[0].From
+	for i, r := range ranges {
+		bounds, begins = append(bounds, r.From, r.To), append(begins, r.From)
+		if i+1 == len(ranges) || ranges[i+1].From.Sub(r.To) > clusterGap {
+			clusters = append(clusters, fmt.Sprintf("(minute >= toDateTime(%d, 'UTC') AND minute < toDateTime(%d, 'UTC'))", from.Unix(), r.To.Unix()))
+			if i+1 < len(ranges) {
+				from = ranges[i+1].From
+			}
+		}
+	}
+	condition := strings.Join(clusters, " OR ")
+	if len(clusters) > 1 {
+		condition = "(" + condition + ")"
+	}
+	if len(clusters) == len(ranges) {
+		return condition
+	}
+	return fmt.Sprintf("%s AND roundDown(toUnixTimestamp(minute), [%s]) IN (%s)", condition, unixList(bounds), unixList(begins))
+}

@@ -1,0 +1,181 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	v1 "clickledger/proto/gen/clickledger/v1"
+)
+
+const (
+	// subjectsAsked is how many advertisers are asked of in turn, from the
+	// largest on, ever smaller ones.
+	subjectsAsked = 32
+	// pageSize is the largest page there is.
+	pageSize = 50_000
+	topLimit = 100
+)
+
+// subject is an advertiser that is asked of, and its most clicked ads.
+type subject struct {
+	id  int64
+	ads []int64
+}
+
+// shape is one kind of question.
+type shape struct {
+	name  string
+	heavy bool // of all ads of the largest advertiser
+	// ask makes the i-th question.
+	ask func(ctx context.Context, i int) (answer, error)
+	// raw is the question once more, of the clicks themselves: nil where there are
+	// none.
+	raw *rawQuestion
+
+	result shapeResult
+}
+
+// answer is what is compared: the points, or the top ads in their order.
+type answer struct {
+	query *v1.QueryClicksResponse
+	top   *v1.TopAdsResponse
+}
+
+// span is a range of what is filled in: from and to so far from its ends.
+type span struct{ from, to time.Time }
+
+func (b *bench) span(days int, fromEdge, toEdge time.Duration) span {
+	end := b.world.end.Start()
+	return span{end.AddDate(0, 0, -days).Add(fromEdge), end.Add(-toEdge)}
+}
+
+// seriesOf asks for a series of one advertiser, or of one of its ads.
+func (b *bench) seriesOf(s span, g v1.Granularity, zone string, oneAd bool, of []subject) func(context.Context, int) (answer, error) {
+	return func(ctx context.Context, i int) (answer, error) {
+		subject := of[i%len(of)]
+		in := &v1.QueryClicksRequest{
+			AdvertiserId: subject.id, StartTime: timestamppb.New(s.from), EndTime: timestamppb.New(s.to), Granularity: g, TimeZone: zone,
+		}
+		if oneAd {
+			in.AdIds = subject.ads[i/len(of)%len(subject.ads):][:1]
+		}
+		out, err := b.programs.admin.Reports.QueryClicks(ctx, in)
+		return answer{query: out}, err
+	}
+}
+
+// adsByDay asks for all ads of the largest advertiser, page by page: the i-th
+// question is for the i-th page, with the token that the one before gave.
+func (b *bench) adsByDay(s span, of subject) func(context.Context, int) (answer, error) {
+	var mu sync.Mutex
+	tokens := []string{""}
+	return func(ctx context.Context, i int) (answer, error) {
+		mu.Lock()
+		page := i % len(tokens)
+		token := tokens[page]
+		mu.Unlock()
+		out, err := b.programs.admin.Reports.QueryClicks(ctx, &v1.QueryClicksRequest{
+			AdvertiserId: of.id, StartTime: timestamppb.New(s.from), EndTime: timestamppb.New(s.to),
+			Granularity: v1.Granularity_GRANULARITY_DAY, GroupByAd: true, PageSize: pageSize, PageToken: token,
+		})
+		mu.Lock()
+		defer mu.Unlock()
+		if next := out.GetNextPageToken(); next != "" && page+1 == len(tokens) {
+			tokens = append(tokens, next)
+		}
+		return answer{query: out}, err
+	}
+}
+
+func (b *bench) topAds(s span, of []subject) func(context.Context, int) (answer, error) {
+	return func(ctx context.Context, i int) (answer, error) {
+		out, err := b.programs.admin.Reports.TopAds(ctx, &v1.TopAdsRequest{
+			AdvertiserId: of[i%len(of)].id, StartTime: timestamppb.New(s.from), EndTime: timestamppb.New(s.to), Limit: topLimit,
+		})
+		return answer{top: out}, err
+	}
+}
+
+// findSubjects picks who is asked of.
+func (b *bench) findSubjects(ctx context.Context) ([]subject, error) {
+	rows, err := b.conn.Query(ctx, `SELECT advertiser_id, groupArray(ad_id) FROM (SELECT n, advertiser_id, ad_id FROM bench_ads
+		WHERE n IN (SELECT toUInt64(floor(exp(number * log(?) / ?))) FROM numbers(?)) ORDER BY n, minutes DESC, ad_id LIMIT 20 BY n) GROUP BY n, advertiser_id ORDER BY n`,
+		float64(b.world.advertisers), subjectsAsked, subjectsAsked)
+	if err != nil {
+		return nil, fmt.Errorf("find whom to ask of: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	var subjects []subject
+	for rows.Next() {
+		var s subject
+		if err := rows.Scan(&s.id, &s.ads); err != nil {
+			return nil, fmt.Errorf("find whom to ask of: %w", err)
+		}
+		subjects = append(subjects, s)
+	}
+	return subjects, rows.Err()
+}
+
+// makeShapes is the mixed set.
+func (b *bench) makeShapes(ctx context.Context) error {
+	subjects, err := b.findSubjects(ctx)
+	if err != nil {
+		return err
+	}
+	const (
+		minute, hour, day = v1.Granularity_GRANULARITY_MINUTE, v1.Granularity_GRANULARITY_HOUR, v1.Granularity_GRANULARITY_DAY
+		week, month       = v1.Granularity_GRANULARITY_WEEK, v1.Granularity_GRANULARITY_MONTH
+		kolkata, berlin   = "Asia/Kolkata", "Europe/Berlin"
+	)
+	all := b.settings.Days
+	day1, whole := b.span(1, 0, 0), b.span(all, 0, 0)
+	ragged := b.span(all, 7*time.Hour+13*time.Minute, 5*time.Hour+41*time.Minute)
+	largest := subjects[:1]
+	hottest := []subject{{subjects[0].id, subjects[0].ads[:1]}}
+	one := func(g v1.Granularity, zone string, s span) *shape {
+		return &shape{ask: b.seriesOf(s, g, zone, true, subjects)}
+	}
+	sum := func(g v1.Granularity, zone string, s span) *shape {
+		return &shape{ask: b.seriesOf(s, g, zone, false, subjects)}
+	}
+	withRaw := func(sh *shape, of subject, s span) *shape {
+		sh.raw = &rawQuestion{of: of, span: s}
+		return sh
+	}
+	named := []struct {
+		name string
+		*shape
+	}{
+		{"one ad, minutes of a day", one(minute, "", day1)},
+		{"one ad, hours of 30 days", one(hour, "", b.span(30, 0, 0))},
+		{"one ad, days of 90", one(day, "", whole)},
+		{"one ad, days of 90 in Berlin", one(day, berlin, ragged)},
+		{"one advertiser, minutes of a day", sum(minute, "", day1)},
+		{"one advertiser, hours of 30 days", sum(hour, "", b.span(30, 0, 0))},
+		{"one advertiser, hours of 40 days in Berlin", sum(hour, berlin, b.span(40, 0, 0))},
+		{"one advertiser, days of 90", sum(day, "", whole)},
+		{"one advertiser, days of 30 in Kolkata", sum(day, kolkata, b.span(30, 0, 41*time.Minute))},
+		{"one advertiser, weeks", sum(week, "", whole)},
+		{"one advertiser, months of a ragged range", sum(month, "", ragged)},
+		{"one advertiser, its top ads of 30 days", &shape{ask: b.topAds(b.span(30, 0, 0), subjects[1:])}},
+		{"hottest ad, days of 90", withRaw(&shape{ask: b.seriesOf(whole, day, "", true, hottest)}, hottest[0], whole)},
+		{"hottest ad, weeks of a ragged range in Kolkata", withRaw(&shape{ask: b.seriesOf(ragged, week, kolkata, true, hottest)}, hottest[0], ragged)},
+		{"largest advertiser, hours of 30 days", withRaw(&shape{ask: b.seriesOf(b.span(30, 0, 0), hour, "", false, largest)}, subject{id: largest[0].id}, b.span(30, 0, 0))},
+		{"largest advertiser, months of a ragged range", withRaw(&shape{ask: b.seriesOf(ragged, month, "", false, largest)}, subject{id: largest[0].id}, ragged)},
+		{"largest advertiser, its top ads of 90 days", withRaw(&shape{heavy: true, ask: b.topAds(ragged, largest)}, subject{id: largest[0].id}, ragged)},
+		{"largest advertiser, all its ads by day, a page", withRaw(&shape{heavy: true, ask: b.adsByDay(whole, largest[0])}, subject{id: largest[0].id}, whole)},
+	}
+	for _, n := range named {
+		if strings.Contains(n.name, b.settings.Only) {
+			n.shape.name = n.name
+			n.shape.result.Name = n.name
+			b.shapes = append(b.shapes, n.shape)
+		}
+	}
+	return nil
+}
