@@ -1,6 +1,6 @@
 // Package clickhouse is the store: raw clicks, figures, the ledger of windows
 // and the catalogue. It alone imports the ClickHouse client. One file per
-// subject; programs only name the Distributed tables.
+// subject; programs only name the tables in front of the shards' (layout.go).
 package clickhouse
 
 import (

@@ -44,10 +44,19 @@ func migrateShard(ctx context.Context, c config.Config) error {
 	if err != nil {
 		return err
 	}
-	if _, err := provider.Up(ctx); err != nil {
-		return fmt.Errorf("apply migrations: %w", err)
+	pending, err := provider.HasPending(ctx)
+	if err != nil {
+		return fmt.Errorf("look for migrations: %w", err)
 	}
-	return nil
+	if pending {
+		if err := layApart(ctx, db); err != nil {
+			return err
+		}
+		if _, err := provider.Up(ctx); err != nil {
+			return fmt.Errorf("apply migrations: %w", err)
+		}
+	}
+	return layOut(ctx, db)
 }
 
 // schema is all migrations: scripts, and what no script can say.

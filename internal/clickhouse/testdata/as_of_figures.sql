@@ -3,7 +3,8 @@ FROM
 (
 SELECT ad_id AS series, toInt64(roundDown(toUnixTimestamp(minute), [1793487000])) AS start, sum(clicks) AS part
 FROM clicks_per_minute FINAL
-WHERE advertiser_id = ? AND ad_id IN (?) AND (minute >= toDateTime(1793487000, 'UTC') AND minute < toDateTime(1793746200, 'UTC')) AND roundDown(toUnixTimestamp(minute), [1793487000,1793487600,1793491200,1793577600,1793743200,1793746200]) IN (1793487000,1793491200,1793743200) AND (ad_id, minute) GLOBAL NOT IN (SELECT ad_id, minute FROM (
+PREWHERE advertiser_id = ? AND ad_id IN (1,2) AND (minute >= toDateTime(1793487000, 'UTC') AND minute < toDateTime(1793746200, 'UTC')) AND roundDown(toUnixTimestamp(minute), [1793487000,1793487600,1793491200,1793577600,1793743200,1793746200]) IN (1793487000,1793491200,1793743200)
+WHERE (ad_id, minute) GLOBAL NOT IN (SELECT ad_id, minute FROM (
 SELECT ad_id, minute, argMin(before, version) AS clicks
 FROM
 (
@@ -25,12 +26,12 @@ GROUP BY series, start
 UNION ALL
 SELECT ad_id AS series, toInt64(roundDown(toUnixTimestamp(minute), [1793487000])) AS start, sum(clicks) AS part
 FROM clicks_per_hour FINAL
-WHERE advertiser_id = ? AND ad_id IN (?) AND (minute >= toDateTime(1793487600, 'UTC') AND minute < toDateTime(1793743200, 'UTC')) AND roundDown(toUnixTimestamp(minute), [1793487600,1793491200,1793664000,1793743200]) IN (1793487600,1793664000)
+PREWHERE advertiser_id = ? AND ad_id IN (1,2) AND (minute >= toDateTime(1793487600, 'UTC') AND minute < toDateTime(1793743200, 'UTC')) AND roundDown(toUnixTimestamp(minute), [1793487600,1793491200,1793664000,1793743200]) IN (1793487600,1793664000)
 GROUP BY series, start
 UNION ALL
 SELECT ad_id AS series, toInt64(roundDown(toUnixTimestamp(minute), [1793487000])) AS start, sum(clicks) AS part
 FROM clicks_per_day FINAL
-WHERE advertiser_id = ? AND ad_id IN (?) AND (minute >= toDateTime(1793577600, 'UTC') AND minute < toDateTime(1793664000, 'UTC'))
+PREWHERE advertiser_id = ? AND ad_id IN (1,2) AND (minute >= toDateTime(1793577600, 'UTC') AND minute < toDateTime(1793664000, 'UTC'))
 GROUP BY series, start
 UNION ALL
 SELECT ad_id AS series, toInt64(roundDown(toUnixTimestamp(minute), [1793487000])) AS start, sum(clicks) AS part

@@ -1,6 +1,7 @@
 SELECT ad_id AS series, toInt64(roundDown(toUnixTimestamp(minute), [1793487000,1793487600])) AS start, toUInt64(0) AS figure
 FROM restatements FINAL
-WHERE advertiser_id = ? AND minute >= toDateTime(?, 'UTC') AND minute < toDateTime(?, 'UTC') AND ad_id IN (?) AND before != after
+PREWHERE advertiser_id = ? AND minute >= toDateTime(?, 'UTC') AND minute < toDateTime(?, 'UTC') AND ad_id IN (1,2)
+WHERE before != after
 GROUP BY series, start
 ORDER BY series, start
 LIMIT 50001

@@ -1,6 +1,7 @@
 SELECT toInt64(0) AS series, toInt64(toUnixTimestamp(minute)) AS start, toUInt64(0) AS figure
 FROM restatements FINAL
-WHERE advertiser_id = ? AND minute >= toDateTime(?, 'UTC') AND minute < toDateTime(?, 'UTC') AND ad_id = 0 AND before != after
+PREWHERE advertiser_id = ? AND minute >= toDateTime(?, 'UTC') AND minute < toDateTime(?, 'UTC') AND ad_id = 0
+WHERE before != after
 GROUP BY series, start
 ORDER BY series, start
 LIMIT 50001
