@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"connectrpc.com/connect"
@@ -59,7 +60,7 @@ func routes(p routeParts) http.Handler {
 	r.service(clickledgerv1connect.NewClickServiceHandler(p.clickService, open...))
 	r.keyed(clickledgerv1connect.NewCatalogServiceHandler(p.catalog, known...))
 	r.keyed(clickledgerv1connect.NewImpressionServiceHandler(p.impression, known...))
-	prefix, reports := clickledgerv1connect.NewReportServiceHandler(p.report, known...)
+	prefix, reports := clickledgerv1connect.NewReportServiceHandler(p.report, slices.Concat(known, []connect.HandlerOption{p.report.lane.options()})...)
 	r.keyed(prefix, onLine(reports))
 	r.keyed(clickledgerv1connect.NewOperationsServiceHandler(p.operations, known...))
 

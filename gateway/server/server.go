@@ -108,7 +108,7 @@ func New(p Parts) (*Server, error) {
 	watches := newWatchHub(p.Store, p.Log, p.Registry)
 	report := &reportService{store: &guardedReports{
 		reportStore: p.Store, slots: newReportSlots(p.Config.ReportsAtOnce), rowsMax: p.Config.ReportRowsMax,
-	}, now: time.Now, watches: watches}
+	}, now: time.Now, watches: watches, lane: newLane()}
 	exports := newExportHandler(report, keys, p.Log)
 	handler := routes(routeParts{
 		log: p.Log, corsOrigins: p.Config.CORSOrigins, metrics: metrics, keys: keys, limits: limits, auditor: newAuditor(p.Store, p.Log, p.Registry), readyz: p.Readyz,

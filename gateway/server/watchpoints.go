@@ -159,7 +159,11 @@ func (p *watchPoints) changed(sealed time.Time) []*v1.Point {
 			continue
 		}
 		s.told, s.clicksTold, s.stateTold = true, s.clicks, stated
-		out = append(out, pointToProto(p.byAd, t.adID, t.point.start, gridPoint{clicks: uint64(s.clicks), state: state}))
+		point := &v1.Point{StartTime: timeToProto(t.point.start), Clicks: s.clicks, State: stated}
+		if p.byAd {
+			point.AdId = &t.adID
+		}
+		out = append(out, point)
 	}
 	p.touched = p.touched[:0]
 	return out

@@ -96,7 +96,7 @@ type Config struct {
 	AdminCallsPerSecond      int `env:"ADMIN_CALLS_PER_SECOND" envDefault:"1000" help:"of one key of an admin; ADMIN_KEY itself is not limited"`
 	ChangesPerSecond         int `env:"CHANGES_PER_SECOND" envDefault:"20" help:"calls a second that change something, of one key; five seconds' worth at once"`
 
-	ReportsAtOnce        int    `env:"REPORTS_AT_ONCE" envDefault:"8" help:"questions of reports that one gateway has the store answer at a time, half of them of one advertiser; at most 12"`
+	ReportsAtOnce        int    `env:"REPORTS_AT_ONCE" envDefault:"4" help:"questions of reports that one gateway has the store answer at a time, half of them of one advertiser; at most 12"`
 	ReportRowsMax        uint64 `env:"REPORT_ROWS_MAX" envDefault:"100000000" help:"rows that one question of a report may read; more is refused before it is read"`
 	ReportMemoryBytesMax uint64 `env:"REPORT_MEMORY_BYTES_MAX" envDefault:"1073741824" help:"memory of the store that one question of a report may take"`
 
