@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/mock"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
 
 	"clickledger/activities"
 	"clickledger/internal/click"
@@ -30,6 +31,7 @@ func newEnvironment(t *testing.T) *testsuite.TestWorkflowEnvironment {
 	Register(env)
 	env.RegisterActivity(&activities.Flush{})
 	env.SetTestTimeout(30 * time.Second)
+	env.SetWorkerOptions(worker.Options{DeadlockDetectionTimeout: 30 * time.Second}) // on a machine that compiles, a second is not long
 	return env
 }
 
