@@ -41,8 +41,8 @@ func namedTables() ([]table, error) {
 // layOut makes each table that programs name what its cluster needs. Where this
 // server is all of the cluster, it is an alias of NAME_local: a Distributed table
 // of one shard has every query analysed and planned twice, which takes as long
-// as reading what a report needs, and every insert sent on. Elsewhere it is
-// Distributed.
+// as reading what a report needs, and every insert sent on. Elsewhere, and on a
+// server too old for aliases, it is Distributed.
 //
 // The cluster is looked at when the schema is set up, not by who reads: a program
 // that thought for a second too long that there is one shard would tell wrong
@@ -50,7 +50,8 @@ func namedTables() ([]table, error) {
 func layOut(ctx context.Context, db *sql.DB) error {
 	return eachNamed(ctx, db, func(t table, engine string) error {
 		var alone bool
-		err := db.QueryRowContext(ctx, "SELECT count() = 1 AND min(is_local) = 1 FROM system.clusters WHERE cluster = ?", t.cluster).Scan(&alone)
+		err := db.QueryRowContext(ctx, `SELECT count() = 1 AND min(is_local) = 1 AND (SELECT count() = 1 FROM system.table_engines WHERE name = 'Alias')
+			FROM system.clusters WHERE cluster = ?`, t.cluster).Scan(&alone)
 		switch {
 		case err != nil:
 			return fmt.Errorf("look at cluster %s: %w", t.cluster, err)
