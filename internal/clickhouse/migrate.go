@@ -69,7 +69,7 @@ func schema(db *sql.DB) (*goose.Provider, error) {
 		// Two changes made side by side may arrive in either order; none alters
 		// what another one made.
 		goose.WithAllowOutofOrder(true),
-		goose.WithGoMigrations(remakeTables()))
+		goose.WithGoMigrations(remakeTables(), stepTables()))
 	if err != nil {
 		return nil, fmt.Errorf("read migrations: %w", err)
 	}

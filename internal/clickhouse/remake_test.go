@@ -59,8 +59,8 @@ func do(t *testing.T, db *sql.DB, query string) {
 // made as it should be.
 func minutesSum(t *testing.T, db *sql.DB, key string) (sum string) {
 	t.Helper()
-	var engine string
-	if err := db.QueryRowContext(t.Context(), "SELECT engine_full FROM system.tables WHERE database = currentDatabase() AND name = 'clicks_per_minute_local'").Scan(&engine); err != nil {
+	engine, err := engineOf(t.Context(), db, "clicks_per_minute_local")
+	if err != nil {
 		t.Fatal(err)
 	}
 	for _, part := range []string{key, "ORDER BY (advertiser_id, ad_id, minute)", "toIntervalDay(500)", "ttl_only_drop_parts = 1", "fsync_after_insert = 1"} {
@@ -68,7 +68,7 @@ func minutesSum(t *testing.T, db *sql.DB, key string) (sum string) {
 			t.Errorf("the table has not %s: %s", part, engine)
 		}
 	}
-	err := db.QueryRowContext(t.Context(), `SELECT concat(toString(count()), ' ', toString(sum(cityHash64(advertiser_id, ad_id, minute, clicks, version))), ' ',
+	err = db.QueryRowContext(t.Context(), `SELECT concat(toString(count()), ' ', toString(sum(cityHash64(advertiser_id, ad_id, minute, clicks, version))), ' ',
 		(SELECT concat(toString(count()), ' ', toString(sum(cityHash64(*)))) FROM clicks_filtered FINAL)) FROM clicks_per_minute FINAL`).Scan(&sum)
 	if err != nil {
 		t.Fatal(err)
@@ -78,17 +78,17 @@ func minutesSum(t *testing.T, db *sql.DB, key string) (sum string) {
 
 func TestTablesAreRemadeAndBackWithAllRows(t *testing.T) {
 	db, provider := oldMinutes(t)
-	want := minutesSum(t, db, remakes()[0].from)
+	want := minutesSum(t, db, remakes()[0].from[0])
 	if _, err := provider.ApplyVersion(t.Context(), beforeRepartition+1, true); err != nil {
 		t.Fatal(err)
 	}
-	if got := minutesSum(t, db, remakes()[0].to); got != want {
+	if got := minutesSum(t, db, remakes()[0].to[0]); got != want {
 		t.Errorf("remade there are %s, were %s", got, want)
 	}
 	if _, err := provider.ApplyVersion(t.Context(), beforeRepartition+1, false); err != nil {
 		t.Fatal(err)
 	}
-	if got := minutesSum(t, db, remakes()[0].from); got != want {
+	if got := minutesSum(t, db, remakes()[0].from[0]); got != want {
 		t.Errorf("moved back there are %s, were %s", got, want)
 	}
 }
@@ -97,17 +97,17 @@ func TestTablesAreRemadeAndBackWithAllRows(t *testing.T) {
 // not moved what was written just before it.
 func TestAMoveThatDiedIsTakenUp(t *testing.T) {
 	db, provider := oldMinutes(t)
-	want := minutesSum(t, db, remakes()[0].from)
+	want := minutesSum(t, db, remakes()[0].from[0])
 	engine, err := engineOf(t.Context(), db, "clicks_per_minute_local")
 	if err != nil {
 		t.Fatal(err)
 	}
-	do(t, db, "CREATE TABLE clicks_per_minute_moved AS clicks_per_minute_local ENGINE = "+strings.Replace(engine, remakes()[0].from, remakes()[0].to, 1))
+	do(t, db, "CREATE TABLE clicks_per_minute_moved AS clicks_per_minute_local ENGINE = "+remakes()[0].otherwise(engine))
 	do(t, db, "EXCHANGE TABLES clicks_per_minute_local AND clicks_per_minute_moved")
 	if _, err := provider.ApplyVersion(t.Context(), beforeRepartition+1, true); err != nil {
 		t.Fatal(err)
 	}
-	if got := minutesSum(t, db, remakes()[0].to); got != want {
+	if got := minutesSum(t, db, remakes()[0].to[0]); got != want {
 		t.Errorf("there are %s, want %s", got, want)
 	}
 	if left, err := engineOf(t.Context(), db, "clicks_per_minute_moved"); err != nil || left != "" {
