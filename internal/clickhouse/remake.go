@@ -21,10 +21,8 @@ const (
 
 // remade is a table that is to be made otherwise.
 type remade struct {
-	table string // without _local
-	// from and to are what is to be replaced, and by what, in how it was made. A
-	// table that still has the first of from is not remade yet.
-	from, to []string
+	table    string // without _local
+	from, to string // of how it was made
 	// versioned: its rows have versions, so what was written lately can be told.
 	versioned bool
 }
@@ -38,10 +36,10 @@ type remade struct {
 // was read.
 func remakes() []remade {
 	return []remade{
-		{"clicks_per_minute", []string{"PARTITION BY toYYYYMM(minute)"}, []string{"PARTITION BY toMonday(minute)"}, true},
+		{"clicks_per_minute", "PARTITION BY toYYYYMM(minute)", "PARTITION BY toMonday(minute)", true},
 		{
-			"clicks_filtered", []string{"PARTITION BY toYYYYMMDD(minute) ORDER BY (minute, advertiser_id, ad_id, reason, id)"},
-			[]string{"PARTITION BY toMonday(minute) ORDER BY (advertiser_id, ad_id, minute, reason, id)"}, false,
+			"clicks_filtered", "PARTITION BY toYYYYMMDD(minute) ORDER BY (minute, advertiser_id, ad_id, reason, id)",
+			"PARTITION BY toMonday(minute) ORDER BY (advertiser_id, ad_id, minute, reason, id)", false,
 		},
 	}
 }
@@ -92,14 +90,6 @@ func backwards(tables []remade) []remade {
 func (r remade) local() string { return r.table + "_local" }
 func (r remade) moved() string { return r.table + "_moved" }
 
-// otherwise is how the table is to be made, of how it was.
-func (r remade) otherwise(engine string) string {
-	for i, from := range r.from {
-		engine = strings.Replace(engine, from, r.to[i], 1)
-	}
-	return engine
-}
-
 // move copies the rows into a table that is made otherwise, which takes the
 // place of the old one at one moment. What is written to the old table meanwhile
 // is moved too: what came while the rest was copied just before that moment, and
@@ -111,11 +101,11 @@ func (r remade) move(ctx context.Context, db *sql.DB) error {
 	if err != nil {
 		return err
 	}
-	if strings.Contains(engine, r.from[0]) {
+	if strings.Contains(engine, r.from) {
 		if r.versioned {
 			last = time.Now().Add(-movedSince)
 		}
-		if err := execDB(ctx, db, "CREATE TABLE IF NOT EXISTS "+r.moved()+" AS "+r.local()+" ENGINE = "+r.otherwise(engine)); err != nil {
+		if err := execDB(ctx, db, "CREATE TABLE IF NOT EXISTS "+r.moved()+" AS "+r.local()+" ENGINE = "+strings.Replace(engine, r.from, r.to, 1)); err != nil {
 			return err
 		}
 		for _, since := range []time.Time{{}, last} {

@@ -25,14 +25,13 @@ const (
 // a report of 90 days opens 4 parts instead of 14, but a rollup, which reads the
 // minute of every row in the partition, takes four times as long.
 func steppedTables() []remade {
-	from, to := []string{wideSteps}, []string{smallSteps}
 	return []remade{
-		{"clicks_per_minute", from, to, true},
-		{"clicks_per_hour", from, to, true},
-		{"clicks_per_day", from, to, true},
-		{"clicks_per_week", from, to, true},
-		{"clicks_per_month", from, to, true},
-		{"clicks_filtered", from, to, false},
+		{"clicks_per_minute", wideSteps, smallSteps, true},
+		{"clicks_per_hour", wideSteps, smallSteps, true},
+		{"clicks_per_day", wideSteps, smallSteps, true},
+		{"clicks_per_week", wideSteps, smallSteps, true},
+		{"clicks_per_month", wideSteps, smallSteps, true},
+		{"clicks_filtered", wideSteps, smallSteps, false},
 	}
 }
 

@@ -22,14 +22,14 @@ func rowsOf(t *testing.T, db *sql.DB) (all []string) {
 	return all
 }
 
-func wantMadeWith(t *testing.T, db *sql.DB, codec string, of func(remade) []string) {
+func wantMadeWith(t *testing.T, db *sql.DB, codec string, parts ...string) {
 	t.Helper()
 	for _, r := range steppedTables() {
 		engine, err := engineOf(t.Context(), db, r.local())
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, part := range append(of(r), "min_age_to_force_merge_seconds = 86400", "fsync_after_insert = 1") {
+		for _, part := range append(parts, "min_age_to_force_merge_seconds = 86400", "fsync_after_insert = 1") {
 			if !strings.Contains(engine, part) {
 				t.Errorf("%s has not %s: %s", r.table, part, engine)
 			}
@@ -64,9 +64,9 @@ func TestTablesWithSmallStepsHaveTheSameRows(t *testing.T) {
 			t.Errorf("remade (%v) there are %v, were %v", up, got, want)
 		}
 		if up {
-			wantMadeWith(t, db, "LZ4", func(r remade) []string { return append(r.to, "min_compress_block_size = 4096") })
+			wantMadeWith(t, db, "LZ4", smallSteps, "min_compress_block_size = 4096")
 		} else {
-			wantMadeWith(t, db, "ZSTD", func(r remade) []string { return r.from })
+			wantMadeWith(t, db, "ZSTD", wideSteps)
 		}
 	}
 }
