@@ -17,10 +17,11 @@ const heartbeatInterval = time.Second
 
 // heartbeat tells the others what this gateway's journal holds.
 type heartbeat struct {
-	journal *journal.Journal
-	tell    func(context.Context, click.GatewayState) error
-	log     *slog.Logger
-	failing bool
+	journal    *journal.Journal
+	partitions int32 // as configured
+	tell       func(context.Context, click.GatewayState) error
+	log        *slog.Logger
+	failing    bool
 }
 
 // run tells until ctx ends, and then once more.
@@ -41,7 +42,7 @@ func (h *heartbeat) beat(ctx context.Context) {
 	held := h.journal.Held()
 	err := h.tell(ctx, click.GatewayState{
 		JournalID: h.journal.ID(), Depth: int64(held.Depth), Oldest: held.Oldest,
-		Recording: h.journal.Check(ctx) == nil, At: time.Now(),
+		Recording: h.journal.Check(ctx) == nil, Partitions: h.partitions, At: time.Now(),
 	})
 	switch {
 	case err != nil && !h.failing && ctx.Err() == nil:

@@ -139,7 +139,7 @@ func run(ctx context.Context, c config.Config, log *slog.Logger) error {
 	// They outlive the server, so that the last clicks are drained and told of.
 	behindCtx, endBehind := context.WithCancel(context.WithoutCancel(ctx))
 	var behind sync.WaitGroup
-	beat := &heartbeat{journal: kept, tell: gateways.Tell, log: log}
+	beat := &heartbeat{journal: kept, partitions: c.Partitions, tell: gateways.Tell, log: log}
 	behind.Go(func() { beat.run(behindCtx) })
 	drain := &server.Drain{Log: log, Journal: kept, Producer: producer, Breaker: breaker, InTime: c.ProduceTimeout, Pause: drainPause}
 	failed := make(chan error, 2)
@@ -148,7 +148,13 @@ func run(ctx context.Context, c config.Config, log *slog.Logger) error {
 			failed <- err
 			return
 		}
-		drain.Run(behindCtx)
+		draining, stopDraining := context.WithCancel(behindCtx)
+		defer stopDraining()
+		go topic.watch(draining, func() {
+			breaker.Hold()
+			stopDraining()
+		})
+		drain.Run(draining)
 	})
 	defer func() {
 		endBehind()

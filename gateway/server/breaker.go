@@ -19,6 +19,7 @@ type Breaker struct {
 	log    *slog.Logger
 	misses atomic.Int32
 	open   atomic.Bool
+	held   atomic.Bool
 }
 
 // NewBreaker makes an open one: clicks go to the journal until Close is called,
@@ -30,16 +31,19 @@ func NewBreaker(log *slog.Logger, registry prometheus.Registerer) *Breaker {
 		Name: "clickledger_gateway_breaker_open",
 		Help: "1 while clicks go to the journal without waiting for Kafka.",
 	}, func() float64 {
-		if b.open.Load() {
-			return 1
+		if b.Closed() {
+			return 0
 		}
-		return 0
+		return 1
 	}))
 	return b
 }
 
 // Closed reports whether Kafka is to be tried.
-func (b *Breaker) Closed() bool { return !b.open.Load() }
+func (b *Breaker) Closed() bool { return !b.open.Load() && !b.held.Load() }
+
+// Hold keeps it open for good, whatever Close says.
+func (b *Breaker) Hold() { b.held.Store(true) }
 
 // Close lets clicks try Kafka again.
 func (b *Breaker) Close() {

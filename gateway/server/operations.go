@@ -18,7 +18,6 @@ const (
 	statusPartTimeout = 2 * time.Second
 	sealDelayMax      = 3 * time.Minute
 	watermarkDelayMax = 2 * time.Minute
-	gatewaySilentMax  = 10 * time.Second
 	watermarkStepMax  = 64 * time.Minute // further back it is not searched
 )
 
@@ -224,7 +223,7 @@ func (s *operationsService) journals(ctx context.Context, out *v1.GetStatusRespo
 		}
 		silent := s.now().Sub(g.At)
 		switch {
-		case silent > gatewaySilentMax && g.Depth > 0:
+		case g.Gone(s.now()) && g.Depth > 0:
 			sentences = append(sentences, fmt.Sprintf("Gateway %s is gone since %v and its journal holds %d clicks: start it again with the same journal.",
 				g.JournalID, silent.Round(time.Second), g.Depth))
 		case !g.Recording:

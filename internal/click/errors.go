@@ -11,6 +11,9 @@ var (
 	// ErrOtherTopic: the topic is not the one the stored offsets speak of. Kafka
 	// was lost or the topic recreated; offsets mean nothing without their topic.
 	ErrOtherTopic = errors.New("the clicks topic is not the one this ledger was built from")
+	// ErrFewerPartitions: the clicks topic has fewer partitions than are configured.
+	// Setup raises it; until then clicks wait in the journals.
+	ErrFewerPartitions = errors.New("the clicks topic has fewer partitions than are configured")
 	// ErrGone: the stream has dropped what was asked for.
 	ErrGone = errors.New("dropped by the stream")
 	// ErrOtherManifest: an archive window has a manifest already, and it says

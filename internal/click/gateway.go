@@ -12,8 +12,14 @@ type GatewayState struct {
 	Depth     int64  // clicks that the stream does not have yet
 	Oldest    Window // the earliest minute of event time among them; of no meaning at depth 0
 	Recording bool   // the journal takes clicks
-	At        time.Time
+	// Partitions is how many it sends clicks to, or waits for: as it is configured.
+	Partitions int32
+	At         time.Time
 }
+
+// Gone reports whether a gateway has not been heard of for so long that it does
+// not run any more.
+func (g GatewayState) Gone(now time.Time) bool { return now.Sub(g.At) > heartbeatSlack }
 
 // heartbeatSlack is how much later than it last told a gateway may have
 // journalled a click.

@@ -47,8 +47,9 @@ func retryBackoff(fails int) time.Duration {
 }
 
 // checkTopic reports whether topic exists with the configured number of
-// partitions. The error wraps click.ErrUnavailable when no broker answers and
-// click.ErrNotFound when there is no such topic.
+// partitions. The error wraps click.ErrUnavailable when no broker answers,
+// click.ErrNotFound when there is no such topic, and click.ErrFewerPartitions
+// when it has fewer.
 func checkTopic(ctx context.Context, client *kgo.Client, topic string, partitions int32) error {
 	_, err := lookAtTopic(ctx, client, topic, partitions)
 	return err
@@ -70,7 +71,10 @@ func lookAtTopic(ctx context.Context, client *kgo.Client, topic string, partitio
 		return "", fmt.Errorf("look at topic %s: %w: %w", topic, click.ErrUnavailable, found.Err)
 	case found.Err != nil:
 		return "", fmt.Errorf("look at topic %s: %w", topic, found.Err)
-	case len(found.Partitions) != int(partitions):
+	case len(found.Partitions) < int(partitions):
+		return "", fmt.Errorf("topic %s has %d partitions, %sPARTITIONS is %d: %w",
+			topic, len(found.Partitions), config.Prefix, partitions, click.ErrFewerPartitions)
+	case len(found.Partitions) > int(partitions):
 		return "", fmt.Errorf("topic %s has %d partitions but %sPARTITIONS is %d; set it to what the topic has",
 			topic, len(found.Partitions), config.Prefix, partitions)
 	}

@@ -62,10 +62,15 @@ func TestMissingOrOtherTopicIsSaidInWords(t *testing.T) {
 		if err := newProducer(t, c).CheckTopic(t.Context()); err != nil {
 			t.Errorf("topic as configured: %v", err)
 		}
-		c.Partitions = 5
+		c.Partitions = 2
 		err := newProducer(t, c).CheckTopic(t.Context())
-		if err == nil || !strings.Contains(err.Error(), "has 3 partitions but CLICKLEDGER_PARTITIONS is 5") {
-			t.Errorf("other partition count: %v", err)
+		if err == nil || !strings.Contains(err.Error(), "has 3 partitions but CLICKLEDGER_PARTITIONS is 2") {
+			t.Errorf("more partitions than configured: %v", err)
+		}
+		c.Partitions = 5
+		err = newProducer(t, c).CheckTopic(t.Context())
+		if !errors.Is(err, click.ErrFewerPartitions) || !strings.Contains(err.Error(), "has 3 partitions, CLICKLEDGER_PARTITIONS is 5") {
+			t.Errorf("fewer partitions than configured: %v", err)
 		}
 	})
 }

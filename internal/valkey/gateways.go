@@ -35,10 +35,11 @@ type Gateways struct {
 
 // gatewayRow is the value of a field, as JSON.
 type gatewayRow struct {
-	Depth     int64        `json:"depth"`
-	Oldest    click.Window `json:"oldest"`
-	Recording bool         `json:"recording"`
-	AtMillis  int64        `json:"at_ms"`
+	Depth      int64        `json:"depth"`
+	Oldest     click.Window `json:"oldest"`
+	Recording  bool         `json:"recording"`
+	AtMillis   int64        `json:"at_ms"`
+	Partitions int32        `json:"partitions"`
 }
 
 // OpenGateways connects to where the gateways of c tell of themselves. A server
@@ -63,7 +64,7 @@ func (g *Gateways) Tell(ctx context.Context, state click.GatewayState) error {
 	ctx, cancel := context.WithTimeout(ctx, gatewaysTimeout)
 	defer cancel()
 	value, err := json.Marshal(gatewayRow{
-		Depth: state.Depth, Oldest: state.Oldest, Recording: state.Recording, AtMillis: state.At.UnixMilli(),
+		Depth: state.Depth, Oldest: state.Oldest, Recording: state.Recording, AtMillis: state.At.UnixMilli(), Partitions: state.Partitions,
 	})
 	if err != nil {
 		return fmt.Errorf("tell a gateway's state: %w", err)
@@ -95,6 +96,7 @@ func (g *Gateways) List(ctx context.Context) ([]click.GatewayState, error) {
 		}
 		state := click.GatewayState{
 			JournalID: id, Depth: row.Depth, Oldest: row.Oldest, Recording: row.Recording, At: time.UnixMilli(row.AtMillis).UTC(),
+			Partitions: row.Partitions,
 		}
 		life := goneLife
 		if state.Depth > 0 {

@@ -42,9 +42,15 @@ type drill struct {
 // begin starts a fleet and traffic that lasts for outage and what is around it.
 func begin(t *testing.T, outage time.Duration) *drill {
 	t.Helper()
-	d := &drill{fleet: fleet.Start(t, programs, nil), clicked: &oracle.Oracle{}}
+	return beginWith(t, outage, adsCount, clicksPerSecond, nil)
+}
+
+// beginWith is begin with other traffic and other settings.
+func beginWith(t *testing.T, outage time.Duration, ads, clicksPerSecond int, overrides map[string]string) *drill {
+	t.Helper()
+	d := &drill{fleet: fleet.Start(t, programs, overrides), clicked: &oracle.Oracle{}}
 	var err error
-	if d.advertiser, err = d.fleet.Admin.NewAdvertiser(t.Context(), "Advertiser", adsCount); err != nil {
+	if d.advertiser, err = d.fleet.Admin.NewAdvertiser(t.Context(), "Advertiser", ads); err != nil {
 		t.Fatal(err)
 	}
 	impressions := int((before+outage+after).Seconds()+120) * clicksPerSecond

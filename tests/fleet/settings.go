@@ -10,15 +10,25 @@ import (
 // Variables are what the programs are told, by their full names.
 func (f *Fleet) Variables() map[string]string { return maps.Clone(f.variables) }
 
-// RestartGateway has the gateway begin anew with what it is told now, and
-// returns when it is ready.
-func (f *Fleet) RestartGateway(ctx context.Context, variables map[string]string) error {
-	if err := f.Gateway.Stop(); err != nil {
-		return fmt.Errorf("stop the gateway: %w", err)
+// Restart has a program (gateway, ingester or aggregator) begin anew with what
+// it is told now, and returns when it is ready.
+func (f *Fleet) Restart(ctx context.Context, name string, variables map[string]string) error {
+	program, ops := &f.Gateway, f.Config.GatewayOpsListen
+	switch name {
+	case "gateway":
+	case "ingester":
+		program, ops = &f.Ingester, f.Config.IngesterOpsListen
+	case "aggregator":
+		program, ops = &f.Aggregator, f.Config.AggregatorOpsListen
+	default:
+		return fmt.Errorf("there is no program %q", name)
 	}
-	f.Gateway = NewProgram("gateway", filepath.Join(f.bin, "gateway"), f.Config.GatewayOpsListen, f.Gateway.logPath, variables)
-	if err := f.Gateway.Start(); err != nil {
+	if err := (*program).Stop(); err != nil {
+		return fmt.Errorf("stop the %s: %w", name, err)
+	}
+	*program = NewProgram(name, filepath.Join(f.bin, name), ops, (*program).logPath, variables)
+	if err := (*program).Start(); err != nil {
 		return err
 	}
-	return f.Gateway.Ready(ctx)
+	return (*program).Ready(ctx)
 }

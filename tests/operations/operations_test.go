@@ -148,10 +148,10 @@ func newStage(t *testing.T) *stage {
 func (s *stage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var err error
 	switch r.URL.Path {
-	case "/restart/gateway":
+	case "/restart/gateway", "/restart/ingester", "/restart/aggregator":
 		var variables map[string]string
 		if variables, err = config.ReadEnvFile(s.settings); err == nil {
-			err = s.fleet.RestartGateway(r.Context(), variables)
+			err = s.fleet.Restart(r.Context(), strings.TrimPrefix(r.URL.Path, "/restart/"), variables)
 		}
 	case "/before/lose-ClickHouse":
 		err = clickhouse.DropDatabase(r.Context(), s.fleet.Config)

@@ -12,7 +12,10 @@ import (
 )
 
 const (
-	streamTabs   = 8
+	// One tab clicks some thirty impressions a second: every tenth waits, to be
+	// clicked twice.
+	tabPerSecond = 20
+	streamTabs   = 8 // at least
 	issuedAtOnce = 1000
 )
 
@@ -40,7 +43,7 @@ func NewStream(ctx context.Context, admin *client.API, c *Clicker, ads []int64, 
 	s := &Stream{clicker: c, stop: make(chan struct{})}
 	work := make(chan *Impression)
 	s.done.Go(func() { s.feed(issued, work, time.Second/time.Duration(perSecond)) })
-	for range streamTabs {
+	for range max(streamTabs, perSecond/tabPerSecond) {
 		s.done.Go(func() {
 			for impression := range work {
 				s.click(ctx, impression)

@@ -10,6 +10,7 @@ import (
 	"go.temporal.io/api/operatorservice/v1"
 	"go.temporal.io/sdk/client"
 
+	"clickledger/internal/click"
 	"clickledger/internal/clickhouse"
 	"clickledger/internal/config"
 	"clickledger/internal/kafka"
@@ -107,10 +108,40 @@ func TestSetupSaysWhatIsWrongWithTheTopic(t *testing.T) {
 	if err := run(t.Context(), c, log); err != nil {
 		t.Fatal(err)
 	}
-	c.Partitions++
+	c.Partitions--
 	err := run(t.Context(), c, log)
 	if err == nil || !strings.Contains(err.Error(), "has 6 partitions") {
-		t.Errorf("another partition count: %v", err)
+		t.Errorf("fewer partitions: %v", err)
+	}
+}
+
+func TestSetupRaisesPartitionsOnceNobodySendsToTheOldOnes(t *testing.T) {
+	c, log := freshNamespace(t), slog.New(slog.DiscardHandler)
+	if err := run(t.Context(), c, log); err != nil {
+		t.Fatal(err)
+	}
+	gateways, err := valkey.OpenGateways(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer gateways.Close()
+	tell := func(partitions int32) {
+		t.Helper()
+		err := gateways.Tell(t.Context(), click.GatewayState{JournalID: "sender", Recording: true, Partitions: partitions, At: time.Now()})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	tell(c.Partitions)
+	c.Partitions += 2
+	if err := run(t.Context(), c, log); err == nil || !strings.Contains(err.Error(), "sender (6)") {
+		t.Errorf("beside a gateway with 6 partitions: %v", err)
+	}
+	tell(c.Partitions)
+	for range 2 { // the second time there is nothing to do
+		if err := run(t.Context(), c, log); err != nil {
+			t.Errorf("with all gateways at 8: %v", err)
+		}
 	}
 }
 

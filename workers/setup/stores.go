@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -24,6 +25,9 @@ func setUpKafka(ctx context.Context, c config.Config) (string, error) {
 	}
 	defer admin.Close()
 	created, err := admin.EnsureTopics(ctx)
+	if errors.Is(err, click.ErrFewerPartitions) {
+		return raisePartitions(ctx, c, admin)
+	}
 	if err != nil {
 		return "", err
 	}
