@@ -190,6 +190,7 @@ func (s *Store) flushing(ctx context.Context, name string, timeout time.Duration
 		"max_execution_time":                 int(timeout.Seconds()),
 		"max_memory_usage":                   flushMemoryBytes,
 		"max_bytes_before_external_group_by": flushSpillBytes,
+		"optimize_on_insert":                 0, // as in lake.go: a row for each key
 		// Each shard aggregates and keeps its own advertisers.
 		"parallel_distributed_insert_select":          2,
 		"distributed_foreground_insert":               1,

@@ -133,6 +133,7 @@ func (s *Store) rollupContext(ctx context.Context, span click.RollupSpan) contex
 			"optimize_aggregation_in_order": 1,
 			"min_insert_block_size_rows":    rollupBlockRows,
 			"min_insert_block_size_bytes":   rollupBlockRows * 64,
+			"optimize_on_insert":            0, // as in lake.go: a row for each key
 			// Each shard sums up and keeps its own advertisers.
 			"parallel_distributed_insert_select":          2,
 			"distributed_foreground_insert":               1,
