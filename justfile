@@ -48,6 +48,14 @@ demo: run
 load: run
     @go run ./tests/load
 
+# Measure what a click costs at several rates: RATES=1000,5000,10000,15000 DURATION=30s just bench-curve
+bench-curve: run
+    @RATES="${RATES:-1000,5000,10000,15000}" go run ./tests/load
+
+# What a rate needs of each part, by the latest reports: just capacity 100k
+capacity *args:
+    @go run ./tests/capacity {{ args }}
+
 # Measure the seen index: memory, check, mark, rebuild. CLICKS=10000000 just bench-seen
 bench-seen: up
     @go run ./tests/bench/seen
@@ -59,6 +67,7 @@ bench-lake: up
 # Measure the catalogue: an import of 10 million ads, both caches, how soon a change takes effect; some 10 minutes.
 bench-catalogue: up
     @go run ./tests/bench/catalogue
+
 # Measure reports: ten million ads, 300 million figures per minute; some 25 minutes, half of them to fill. KEEP=name keeps it for the next time.
 bench-reports: up
     @go run ./tests/bench/reports

@@ -33,9 +33,17 @@ type settings struct {
 	WarmUp      time.Duration `env:"WARMUP" default:"20s" help:"How long to click at half the rate before that: counted and compared, not timed. Compilers and caches of a stack just started need it."`
 	Ads         int           `env:"ADS" default:"1000" help:"Ads, over several advertisers; which is clicked is Zipf-distributed."`
 	Connections int           `env:"CLIENTS" default:"256" help:"Keep-alive connections."`
+	Rates       []int         `env:"RATES" help:"Measure a curve instead: these rates one after the other, each as above. Writes .local/reports/curve.json."`
 }
 
 func (s settings) check() error {
+	for _, rate := range s.Rates {
+		at := s
+		at.Rate, at.Rates = rate, nil
+		if err := at.check(); err != nil {
+			return fmt.Errorf("RATES: %d: %w", rate, err)
+		}
+	}
 	switch {
 	case s.Rate < 1 || s.Rate > 1_000_000:
 		return errors.New("RATE must be from 1 to 1,000,000")
@@ -70,7 +78,7 @@ func main() {
 	}
 }
 
-// run is one measurement from its advertisers to its report.
+// run is one measurement, or one for each rate of a curve, and its report.
 func run(ctx context.Context, s settings) error {
 	if err := s.check(); err != nil {
 		return err
@@ -83,63 +91,75 @@ func run(ctx context.Context, s settings) error {
 	if err != nil {
 		return err
 	}
+	if len(s.Rates) > 0 {
+		return runCurve(ctx, s, c)
+	}
+	result, watch, err := measure(ctx, s, c)
+	if err != nil {
+		return err
+	}
+	defer watch.stop()
+	say("waiting until the last minute is final")
+	finalErr := watch.waitFinal(ctx)
+	result.fillFinal(watch)
+	return errors.Join(finalErr, result.finish())
+}
+
+// measure clicks at one rate, from its advertisers until all is counted and
+// compared. The watch goes on, to be stopped by the caller.
+func measure(ctx context.Context, s settings, c config.Config) (*result, *watch, error) {
 	admin := client.New(c.PublicURL, c.AdminKey)
 	say("making %d ads of %d advertisers", s.Ads, advertiserCount)
 	catalogue, err := newCatalogue(ctx, admin, s.Ads)
 	if err != nil {
-		return fmt.Errorf("%w (is the system up? `just run`)", err)
+		return nil, nil, fmt.Errorf("%w (is the system up? `just run`)", err)
 	}
 	say("issuing impressions for %d clicks", s.clicks())
 	supply, err := openloop.NewSupply(ctx, admin, catalogue.ads, s.clicks())
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	stack, err := findStack(ctx)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	watch, err := newWatch(ctx, admin, catalogue.probe)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 
-	result := result{RateTarget: s.Rate, Origin: report.NewOrigin(time.Now())}
+	result := &result{RateTarget: s.Rate, Origin: report.NewOrigin(time.Now())}
 	tally := openloop.NewTally(len(catalogue.ads))
 	before := stack.usage()
 	say("clicking %d times a second for %v over %d connections, after %v at half of that", s.Rate, s.Duration, s.Connections, s.WarmUp)
-	watching := watch.start(ctx)
-	settled := make(chan usage, 1)
-	settling := time.AfterFunc(settleTime, func() { settled <- stack.usage() })
-	defer settling.Stop()
+	watch.start(ctx)
+	warm, settled := stack.usageAfter(s.WarmUp), stack.usageAfter(settleTime)
 	clicks := openloop.Sender{URL: c.PublicURL, Connections: s.Connections, Rate: s.Rate, WarmUp: s.warmUp(), Supply: supply, Tally: tally}
 	elapsed, err := clicks.Run(ctx)
 	watch.stopClicking()
 	if err != nil {
 		watch.stop()
-		<-watching
-		return err
+		return nil, nil, err
 	}
 	during := stack.usage()
 	result.RateAchieved = float64(tally.Answered()) / elapsed.Seconds()
-	promised := watch.promised()
-	tally.Promise(catalogue.ads, promised)
+	watch.promise()
+	tally.Promise(catalogue.ads, watch.promised)
 	say("sent %d clicks in %.1f s; waiting until all are counted", tally.Sent()+watch.sent(), elapsed.Seconds())
-	countErr := catalogue.waitCounted(ctx, admin, promised)
+	countErr := catalogue.waitCounted(ctx, admin, watch.promised)
 	result.measureUsage(before, during, stack.usage(), tally.Sent()+watch.sent())
-	select {
-	case then := <-settled:
-		result.RSSMBSettled = then.rssMB()
-	default: // a short load
+	if then, ok := warm(); ok {
+		result.steadyCPU = cpuPerClick(then, during, tally.Sent()-int64(s.warmUp()))
 	}
-	say("waiting until the last minute is final")
-	finalErr := watch.waitFinal(ctx, promised)
-	watch.stop()
-	<-watching
-	if err := result.compare(ctx, admin, catalogue, promised); err != nil {
-		return errors.Join(countErr, finalErr, err)
+	if then, ok := settled(); ok { // a long load
+		result.RSSMBSettled = then.rssMB()
+	}
+	if err := result.compare(ctx, admin, catalogue, watch.promised); err != nil {
+		watch.stop()
+		return nil, nil, errors.Join(countErr, err)
 	}
 	result.fill(tally, watch)
-	return errors.Join(finalErr, result.finish())
+	return result, watch, nil
 }
 
 func say(format string, args ...any) {

@@ -45,6 +45,7 @@ type result struct {
 	report.Origin
 
 	differences []oracle.Difference
+	steadyCPU   map[string]float64 // µs a click from the warm-up's end until the last click was answered
 }
 
 type redirectMS struct {
@@ -74,10 +75,7 @@ type queryableMS struct {
 }
 
 func (r *result) measureUsage(before, during, after usage, clicks int64) {
-	r.RSSMB, r.CPUUSPerClick = during.rssMB(), map[string]float64{}
-	for name, used := range after {
-		r.CPUUSPerClick[name] = rounded(float64((used.cpu - before[name].cpu).Microseconds()) / float64(clicks))
-	}
+	r.RSSMB, r.CPUUSPerClick = during.rssMB(), cpuPerClick(before, after, clicks)
 }
 
 // compare reads every figure and finds what differs from what was promised.
@@ -107,6 +105,9 @@ func (r *result) fill(t *openloop.Tally, w *watch) {
 	r.RedirectMS = redirectMS{ms(50), ms(99), ms(99.9)}
 	r.SlowestS = slowestSeconds(t.Slow())
 	r.QueryableMS = queryableMS{float64(w.queryable.ValueAtQuantile(50)), float64(w.queryable.ValueAtQuantile(99))}
+}
+
+func (r *result) fillFinal(w *watch) {
 	if worst, err := w.finalAfter(); err == nil {
 		r.FinalS = rounded(worst.Seconds())
 	}
@@ -123,6 +124,11 @@ func (r *result) finish() error {
 		return err
 	}
 	fmt.Println("Report:", path)
+	return r.verdict()
+}
+
+// verdict is an error, and lists what differs, if anything was lost or doubled.
+func (r *result) verdict() error {
 	if r.Lost == 0 && r.Doubled == 0 && len(r.differences) == 0 {
 		return nil
 	}

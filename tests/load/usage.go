@@ -23,7 +23,7 @@ const (
 	statusRunning  = "ready"
 )
 
-// stack is every process of the system by name, this one as "load".
+// stack is every process of the system by name, this one as generator.
 type stack map[string]int
 
 // findStack asks the local stack's supervisor what runs under which process id.
@@ -58,7 +58,7 @@ func findStack(ctx context.Context) (stack, error) {
 	if err := json.NewDecoder(response.Body).Decode(&answer); err != nil {
 		return nil, fmt.Errorf("read the supervisor's answer: %w", err)
 	}
-	found := stack{"load": os.Getpid()}
+	found := stack{generator: os.Getpid()}
 	for _, service := range answer.Services {
 		if service.State != statusRunning {
 			return nil, fmt.Errorf("%s is %s: `just run` starts everything", service.Name, service.State)
@@ -91,6 +91,31 @@ func (s stack) usage() usage {
 		if used, err := readUsage(pid); err == nil {
 			all[name] = used
 		}
+	}
+	return all
+}
+
+// usageAfter notes what is used after a time. The returned function ends the
+// wait; it is false while that time has not come.
+func (s stack) usageAfter(wait time.Duration) func() (usage, bool) {
+	noted := make(chan usage, 1)
+	timer := time.AfterFunc(wait, func() { noted <- s.usage() })
+	return func() (usage, bool) {
+		timer.Stop()
+		select {
+		case then := <-noted:
+			return then, true
+		default:
+			return nil, false
+		}
+	}
+}
+
+// cpuPerClick is what each process used between two looks, in microseconds.
+func cpuPerClick(before, after usage, clicks int64) map[string]float64 {
+	all := map[string]float64{}
+	for name, used := range after {
+		all[name] = rounded(float64((used.cpu - before[name].cpu).Microseconds()) / float64(clicks))
 	}
 	return all
 }

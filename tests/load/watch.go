@@ -32,6 +32,9 @@ type watch struct {
 	http   *http.Client
 	tokens []string
 	end    context.CancelFunc
+	both   sync.WaitGroup
+	// promised is every click there was, to be compared with; set by promise.
+	promised *oracle.Oracle
 
 	clicking sync.Mutex // held while a click is being made
 	quiet    bool       // no more clicks; guarded by clicking
@@ -67,16 +70,12 @@ func (w *watch) topUp(ctx context.Context) error {
 	return nil
 }
 
-// start begins to click and to ask; the channel closes after stop.
-func (w *watch) start(ctx context.Context) <-chan struct{} {
+// start begins to click and to ask, until stop.
+func (w *watch) start(ctx context.Context) {
 	ctx, w.end = context.WithCancel(ctx)
 	w.began = time.Now()
-	var both sync.WaitGroup
-	both.Go(func() { every(ctx, probeInterval, w.click) })
-	both.Go(func() { every(ctx, askInterval, w.ask) })
-	done := make(chan struct{})
-	go func() { both.Wait(); close(done) }()
-	return done
+	w.both.Go(func() { every(ctx, probeInterval, w.click) })
+	w.both.Go(func() { every(ctx, askInterval, w.ask) })
 }
 
 func every(ctx context.Context, interval time.Duration, do func(context.Context)) {
@@ -147,11 +146,14 @@ func (w *watch) stopClicking() {
 	w.quiet = true
 }
 
-func (w *watch) stop() { w.end() }
+func (w *watch) stop() {
+	w.end()
+	w.both.Wait()
+}
 
 // waitFinal returns when every minute of what was promised is sealed.
-func (w *watch) waitFinal(ctx context.Context, promised *oracle.Oracle) error {
-	_, end := promised.Range()
+func (w *watch) waitFinal(ctx context.Context) error {
+	_, end := w.promised.Range()
 	return poll.Until(ctx, finalTimeout, askInterval, func(context.Context) error {
 		w.mu.Lock()
 		defer w.mu.Unlock()
@@ -173,15 +175,14 @@ func (w *watch) sent() int64 {
 	return sum
 }
 
-// promised knows the watch's own clicks.
-func (w *watch) promised() *oracle.Oracle {
+// promise begins what is promised with the watch's own clicks.
+func (w *watch) promise() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	var o oracle.Oracle
+	w.promised = new(oracle.Oracle)
 	for _, clickedAt := range w.made {
-		o.Add(w.probe.Ads[0].GetAdId(), true, clickedAt)
+		w.promised.Add(w.probe.Ads[0].GetAdId(), true, clickedAt)
 	}
-	return &o
 }
 
 // finalAfter is the worst time from a minute's end to its being sealed.

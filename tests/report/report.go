@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// folder is where reports stand, from the project's root.
-const folder = ".local/reports"
+// Folder is where reports stand, from the project's root.
+const Folder = ".local/reports"
 
 // Origin is what every report says of itself. Embed it.
 type Origin struct {
@@ -48,8 +48,8 @@ func Write(name string, report any) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("encode report: %w", err)
 	}
-	path := filepath.Join(folder, name+".json")
-	if err := os.MkdirAll(filepath.Join(root, folder), 0o755); err != nil {
+	path := filepath.Join(Folder, name+".json")
+	if err := os.MkdirAll(filepath.Join(root, Folder), 0o755); err != nil {
 		return "", fmt.Errorf("make folder for reports: %w", err)
 	}
 	temporary := filepath.Join(root, path+".new")
