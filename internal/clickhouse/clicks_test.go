@@ -30,6 +30,22 @@ func clickStore(t *testing.T) (*Store, config.Config) {
 	return store, c
 }
 
+// onEachShard has every shard's server do what no program would.
+func onEachShard(t *testing.T, c config.Config, query string) {
+	t.Helper()
+	for _, addr := range c.ClickHouseAddrs {
+		shard := c
+		shard.ClickHouseAddrs = []string{addr}
+		conn, err := connect(shard, c.Database())
+		if err == nil {
+			err = errors.Join(conn.Exec(t.Context(), query), conn.Close())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // placedClick is a click at offset whose impression was issued and clicked then.
 func placedClick(t *testing.T, issued, clicked time.Time, offset int64) click.Placed {
 	t.Helper()
@@ -88,14 +104,14 @@ func countClicks(t *testing.T, store *Store) uint64 {
 }
 
 func TestDataTheServerRefusesIsRejected(t *testing.T) {
-	store, _ := clickStore(t)
-	if err := store.conn.Exec(t.Context(), "ALTER TABLE clicks_local ADD CONSTRAINT no_ad_13 CHECK ad_id != 13"); err != nil {
-		t.Fatal(err)
-	}
-	bad := placedClick(t, time.Now(), time.Now(), 1)
-	bad.AdID = 13
-	if err := store.InsertClicks(t.Context(), []click.Placed{bad}); !errors.Is(err, click.ErrRejected) {
-		t.Errorf("got %v, want %v", err, click.ErrRejected)
+	store, c := clickStore(t)
+	onEachShard(t, c, "ALTER TABLE clicks_local ADD CONSTRAINT no_ad_13 CHECK ad_id != 13")
+	for advertiser := range int64(4) { // of two shards each has some
+		bad := placedClick(t, time.Now(), time.Now(), 1)
+		bad.AdID, bad.AdvertiserID = 13, advertiser
+		if err := store.InsertClicks(t.Context(), []click.Placed{bad}); !errors.Is(err, click.ErrRejected) {
+			t.Errorf("got %v, want %v", err, click.ErrRejected)
+		}
 	}
 }
 

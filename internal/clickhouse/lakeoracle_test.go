@@ -376,7 +376,7 @@ func (r lakeRig) begin() {
 func (r lakeRig) empty() {
 	r.t.Helper()
 	for _, table := range []string{"clicks_local", "clicks_progress_local", "clicks_per_minute_local", "restatements_local", "windows_local", "discrepancies_local"} {
-		r.must(r.conn.Exec(r.t.Context(), "TRUNCATE TABLE "+table))
+		onEachShard(r.t, r.config, "TRUNCATE TABLE "+table)
 	}
 	r.begin()
 }

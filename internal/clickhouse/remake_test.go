@@ -15,7 +15,7 @@ import (
 
 const beforeRepartition = 9
 
-// oldMinutes is a database whose figures per minute are in partitions of a
+// oldMinutes is a database, on one shard, whose figures per minute are in partitions of a
 // month: rows of 70 days, some of them replaced, kept for 500 days.
 func oldMinutes(t *testing.T) (*sql.DB, *goose.Provider) {
 	t.Helper()
@@ -69,7 +69,7 @@ func minutesSum(t *testing.T, db *sql.DB, key string) (sum string) {
 		}
 	}
 	err = db.QueryRowContext(t.Context(), `SELECT concat(toString(count()), ' ', toString(sum(cityHash64(advertiser_id, ad_id, minute, clicks, version))), ' ',
-		(SELECT concat(toString(count()), ' ', toString(sum(cityHash64(*)))) FROM clicks_filtered FINAL)) FROM clicks_per_minute FINAL`).Scan(&sum)
+		(SELECT concat(toString(count()), ' ', toString(sum(cityHash64(*)))) FROM clicks_filtered_local FINAL)) FROM clicks_per_minute_local FINAL`).Scan(&sum)
 	if err != nil {
 		t.Fatal(err)
 	}

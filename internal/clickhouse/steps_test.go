@@ -14,7 +14,7 @@ func rowsOf(t *testing.T, db *sql.DB) (all []string) {
 	t.Helper()
 	for _, r := range steppedTables() {
 		var sum string
-		if err := db.QueryRowContext(t.Context(), "SELECT concat(toString(count()), ' ', toString(sum(cityHash64(*)))) FROM "+r.table+" FINAL").Scan(&sum); err != nil {
+		if err := db.QueryRowContext(t.Context(), "SELECT concat(toString(count()), ' ', toString(sum(cityHash64(*)))) FROM "+r.local()+" FINAL").Scan(&sum); err != nil {
 			t.Fatal(err)
 		}
 		all = append(all, r.table+" "+sum)
@@ -53,7 +53,7 @@ func TestTablesWithSmallStepsHaveTheSameRows(t *testing.T) {
 	}
 	for table, period := range map[string]string{"hour": "toStartOfHour", "day": "toStartOfDay", "week": "toMonday", "month": "toStartOfMonth"} {
 		do(t, db, fmt.Sprintf(`INSERT INTO clicks_per_%s_local SELECT advertiser_id, ad_id, toDateTime(%s(minute, 'UTC'), 'UTC') AS of, sum(clicks), 7
-			FROM clicks_per_minute FINAL GROUP BY advertiser_id, ad_id, of`, table, period))
+			FROM clicks_per_minute_local FINAL GROUP BY advertiser_id, ad_id, of`, table, period))
 	}
 	want := rowsOf(t, db)
 	for _, up := range []bool{true, false, true} {

@@ -37,10 +37,14 @@ func onServers(t *testing.T) grounds {
 	t.Cleanup(seen.Close)
 	stacktest.Cleanup(t, "seen index", seen.Drop)
 	conn := connect(t, c)
-	// What the tables in memory refuse, the server refuses too.
-	err = conn.Exec(t.Context(), fmt.Sprintf("ALTER TABLE clicks_local ADD CONSTRAINT refused CHECK toUnixTimestamp64Milli(clicked_at) %% 1000 != %d", refusedMillisecond))
-	if err != nil {
-		t.Fatal(err)
+	// What the tables in memory refuse, every shard refuses too.
+	for _, addr := range c.ClickHouseAddrs {
+		shard := c
+		shard.ClickHouseAddrs = []string{addr}
+		err = connect(t, shard).Exec(t.Context(), fmt.Sprintf("ALTER TABLE clicks_local ADD CONSTRAINT refused CHECK toUnixTimestamp64Milli(clicked_at) %% 1000 != %d", refusedMillisecond))
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	return grounds{store: store, seen: seen, counted: func(ctx context.Context, advertiser int64) ([]countedRow, error) {
 		return countedRows(ctx, conn, advertiser)
