@@ -106,7 +106,7 @@ func (s *operationsService) GetStatus(ctx context.Context, _ *v1.GetStatusReques
 		s.ping(ctx, s.kafka, "kafka", "Kafka does not answer: clicks are kept in the gateways' journals and counted when it is back.", report)
 	})
 	wait.Go(func() {
-		s.ping(ctx, s.clickhouse, "clickhouse", "ClickHouse does not answer: no reports, no new ads; clicks on known ads go on.", report)
+		s.ping(ctx, s.clickhouse, "clickhouse", "ClickHouse does not answer, or one of its shards: no reports of the advertisers there, with the first no new ads; clicks on known ads go on, wait in Kafka and are counted when it is back.", report)
 	})
 	wait.Go(func() {
 		s.ping(ctx, s.cache, "cache", "The catalogue cache does not answer: ads are looked up in the store, and changed ones take up to a second at other gateways.", report)

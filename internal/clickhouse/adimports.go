@@ -159,7 +159,7 @@ func (s *Store) StoreAds(ctx context.Context, slice click.AdSlice, version uint6
 // DropStagedAds forgets what an import has staged. Forgetting it again is no
 // error.
 func (s *Store) DropStagedAds(ctx context.Context, importID string) error {
-	if err := s.conn.Exec(ctx, "ALTER TABLE ad_imports_local DROP PARTITION ?", importID); err != nil {
+	if err := s.home.Exec(ctx, "ALTER TABLE ad_imports_local DROP PARTITION ?", importID); err != nil {
 		return readError("drop staged ads", err)
 	}
 	return nil

@@ -6,6 +6,7 @@ package clickhouse
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 
@@ -27,6 +28,7 @@ const (
 // use. Its errors name what was tried; they are not translated.
 type Store struct {
 	conn     driver.Conn
+	home     driver.Conn // to the home shard's server only, for what another one must not do in its place
 	config   config.Config
 	database string
 	lake     lakeAccess
@@ -44,7 +46,16 @@ func Open(c config.Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Store{conn: conn, config: c, database: c.Database(), lake: newLakeAccess(c), sliceClicks: sliceClicksUsual}, nil
+	home := conn
+	if len(c.ClickHouseAddrs) > 1 {
+		only := c
+		only.ClickHouseAddrs = c.ClickHouseAddrs[:1]
+		if home, err = connect(only, c.Database()); err != nil {
+			_ = conn.Close()
+			return nil, err
+		}
+	}
+	return &Store{conn: conn, home: home, config: c, database: c.Database(), lake: newLakeAccess(c), sliceClicks: sliceClicksUsual}, nil
 }
 
 // session is one connection, kept: what is temporary lives as long as it. The
@@ -77,7 +88,7 @@ func options(c config.Config, database string) *ch.Options {
 		ReadTimeout:      readTimeout,
 		MaxOpenConns:     connsMax,
 		MaxIdleConns:     connsMax,
-		ConnOpenStrategy: ch.ConnOpenInOrder, // the first is the home shard
+		ConnOpenStrategy: ch.ConnOpenInOrder, // the first is the home shard; away, the next one answers of what it can
 		Compression:      &ch.Compression{Method: ch.CompressionLZ4},
 		Settings: ch.Settings{
 			// Acknowledged means: on every shard, fsynced.
@@ -99,13 +110,19 @@ func connect(c config.Config, database string) (driver.Conn, error) {
 	return conn, nil
 }
 
-// Ping reports whether the server answers.
+// Ping reports whether every shard answers.
 func (s *Store) Ping(ctx context.Context) error {
-	if err := s.conn.Ping(ctx); err != nil {
+	if err := s.conn.Exec(ctx, "SELECT count() FROM cluster('clickledger', system.one)"); err != nil {
 		return readError("ping clickhouse", err)
 	}
 	return nil
 }
 
 // Close ends the connections.
-func (s *Store) Close() error { return s.conn.Close() }
+func (s *Store) Close() error {
+	err := s.conn.Close()
+	if s.home != s.conn {
+		err = errors.Join(err, s.home.Close())
+	}
+	return err
+}

@@ -119,14 +119,14 @@ func (s *Store) AggregateWindow(ctx context.Context, snapshot click.Snapshot, wa
 func (s *Store) writeFigures(ctx context.Context, wasFinal bool) (restated uint64, err error) {
 	if wasFinal {
 		if err := s.conn.Exec(ctx, restateQuery); err != nil {
-			return 0, fmt.Errorf("write restatements: %w", err)
+			return 0, readError("write restatements", err)
 		}
 	}
 	if err := s.conn.Exec(ctx, figuresQuery); err != nil {
-		return 0, fmt.Errorf("write minute figures: %w", err)
+		return 0, readError("write minute figures", err)
 	}
 	if err := s.conn.Exec(ctx, vanishedQuery); err != nil {
-		return 0, fmt.Errorf("write zeros for vanished figures: %w", err)
+		return 0, readError("write zeros for vanished figures", err)
 	}
 	if !wasFinal {
 		return 0, nil

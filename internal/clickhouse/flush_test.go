@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"clickledger/internal/click"
+	"clickledger/internal/config"
 	"clickledger/internal/stacktest"
 )
 
@@ -25,7 +26,11 @@ func newLedger(t *testing.T) ledger {
 
 func newLedgerFrom(t *testing.T, start click.Window) ledger {
 	t.Helper()
-	c := stacktest.Config(t)
+	return newLedgerOn(t, stacktest.Config(t), start)
+}
+
+func newLedgerOn(t *testing.T, c config.Config, start click.Window) ledger {
+	t.Helper()
 	if err := Migrate(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}

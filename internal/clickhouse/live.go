@@ -3,6 +3,7 @@ package clickhouse
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -115,6 +116,8 @@ func (q LiveQuery) union(question func(series, where, limit string) string, ofSu
 		parts = append(parts, question("toInt64(0)", within+ofSums+" AND advertiser_id IN ("+idList(q.Sums)+")", ""))
 	}
 	if ads := q.ads(); ads != "" {
+		// The advertisers once more, by themselves: by pairs no shard is told from another.
+		within += " AND advertiser_id IN (" + idList(q.advertisersOfAds()) + ")"
 		parts = append(parts, question("ad_id", within+" AND ad_id != 0 AND ("+ads+")", fmt.Sprintf("\nLIMIT %d BY advertiser_id", q.FiguresMax+1)))
 	}
 	return strings.Join(parts, "\nUNION ALL\n")
@@ -133,6 +136,15 @@ func (q LiveQuery) ads() string {
 		conditions = append(conditions, "(advertiser_id, ad_id) IN ("+strings.Join(pairs, ",")+")")
 	}
 	return strings.Join(conditions, " OR ")
+}
+
+func (q LiveQuery) advertisersOfAds() []int64 {
+	advertisers := slices.Clone(q.ByAd)
+	for _, of := range q.Ads {
+		advertisers = append(advertisers, of[0])
+	}
+	slices.Sort(advertisers)
+	return slices.Compact(advertisers)
 }
 
 func inRange(from, to time.Time) string {

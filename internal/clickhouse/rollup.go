@@ -79,10 +79,10 @@ FROM %s FINAL
 func (s *Store) RollUp(ctx context.Context, span click.RollupSpan) error {
 	ctx = s.rollupContext(ctx, span)
 	if err := s.conn.Exec(ctx, rollupSQL(span.Rollup)); err != nil {
-		return fmt.Errorf("roll up figures: %w", err)
+		return readError("roll up figures", err)
 	}
 	if err := s.conn.Exec(ctx, rollupZerosSQL(span.Rollup)); err != nil {
-		return fmt.Errorf("write zeros for vanished sums: %w", err)
+		return readError("write zeros for vanished sums", err)
 	}
 	return nil
 }

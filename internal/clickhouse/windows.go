@@ -31,7 +31,7 @@ func (s *Store) StartLedger(ctx context.Context, start click.Window) (click.Wind
 	err = s.conn.Exec(ctx, `INSERT INTO windows (minute, version, state, clicks, rows, reason, topic_id, checked)
 		VALUES (?, 0, ?, 0, 0, '', '', [])`, start.Start(), stateStart)
 	if err != nil {
-		return click.Window{}, fmt.Errorf("start ledger: %w", err)
+		return click.Window{}, readError("start ledger", err)
 	}
 	return start, nil
 }
@@ -208,7 +208,7 @@ func (s *Store) SealWindow(ctx context.Context, seal click.Seal) error {
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?)`, seal.Window.Start(), seal.Version, state,
 		seal.Clicks, seal.Rows, seal.Reason, seal.TopicID, []int64(seal.Checked))
 	if err != nil {
-		return fmt.Errorf("seal window: %w", err)
+		return readError("seal window", err)
 	}
 	return nil
 }

@@ -4,5 +4,5 @@ WHERE minute >= toDateTime(1795428000, 'UTC') AND minute < toDateTime(1795428180
 UNION ALL
 SELECT advertiser_id, ad_id AS series, toInt64(toUnixTimestamp(minute)) AS start, clicks AS number
 FROM clicks_per_minute FINAL
-WHERE minute >= toDateTime(1795428000, 'UTC') AND minute < toDateTime(1795428180, 'UTC') AND toUnixTimestamp(minute) IN (1795428000,1795428120) AND ad_id != 0 AND (advertiser_id IN (7) OR (advertiser_id, ad_id) IN ((9,1),(9,2))) AND clicks > 0
+WHERE minute >= toDateTime(1795428000, 'UTC') AND minute < toDateTime(1795428180, 'UTC') AND toUnixTimestamp(minute) IN (1795428000,1795428120) AND advertiser_id IN (7,9) AND ad_id != 0 AND (advertiser_id IN (7) OR (advertiser_id, ad_id) IN ((9,1),(9,2))) AND clicks > 0
 LIMIT 50001 BY advertiser_id
