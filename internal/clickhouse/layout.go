@@ -3,7 +3,6 @@ package clickhouse
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"io/fs"
 	"regexp"
@@ -76,7 +75,8 @@ func layApart(ctx context.Context, db *sql.DB) error {
 	})
 }
 
-// eachNamed goes through the tables that are there.
+// eachNamed goes through the tables that are there, and those that only are there
+// behind: reshard has taken the one in front away.
 func eachNamed(ctx context.Context, db *sql.DB, change func(t table, engine string) error) error {
 	tables, err := namedTables()
 	if err != nil {
@@ -84,11 +84,10 @@ func eachNamed(ctx context.Context, db *sql.DB, change func(t table, engine stri
 	}
 	for _, t := range tables {
 		var engine string
-		err := db.QueryRowContext(ctx, "SELECT engine FROM system.tables WHERE database = currentDatabase() AND name = ?", t.name).Scan(&engine)
-		if errors.Is(err, sql.ErrNoRows) {
-			continue
-		}
-		if err == nil {
+		var behind bool
+		err := db.QueryRowContext(ctx, "SELECT anyIf(engine, name = ?), countIf(name = ?) > 0 FROM system.tables WHERE database = currentDatabase() AND name IN (?, ?)",
+			t.name, t.name+"_local", t.name, t.name+"_local").Scan(&engine, &behind)
+		if err == nil && behind {
 			err = change(t, engine)
 		}
 		if err != nil {

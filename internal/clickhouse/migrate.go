@@ -16,20 +16,38 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// Migrate creates the database if it is absent and applies what is missing of
-// the schema, on every shard in turn. It is safe to run again.
+// Migrate is MigrateTelling for who need not be told.
 func Migrate(ctx context.Context, c config.Config) error {
-	for _, addr := range c.ClickHouseAddrs {
-		shard := c
-		shard.ClickHouseAddrs = []string{addr}
-		if err := migrateShard(ctx, shard); err != nil {
+	return MigrateTelling(ctx, c, func(string) {})
+}
+
+// MigrateTelling creates the database if it is absent and applies what is missing
+// of the schema, on every shard in turn; where shards were added, it moves the
+// rows that belong there, which may take hours, and calls progress with what is
+// being done. It is safe to run again.
+func MigrateTelling(ctx context.Context, c config.Config, progress func(string)) error {
+	shards := make([]*shard, len(c.ClickHouseAddrs))
+	for i, addr := range c.ClickHouseAddrs {
+		of := c
+		of.ClickHouseAddrs = []string{addr}
+		shards[i] = &shard{addr: addr, db: ch.OpenDB(options(of, c.Database()))}
+		defer func() { _ = shards[i].db.Close() }()
+		if err := migrateShard(ctx, of, shards[i].db); err != nil {
 			return fmt.Errorf("migrate clickhouse at %s: %w", addr, err)
+		}
+	}
+	if err := reshard(ctx, shards, progress); err != nil {
+		return err
+	}
+	for _, s := range shards {
+		if err := layOut(ctx, s.db); err != nil {
+			return fmt.Errorf("migrate clickhouse at %s: %w", s.addr, err)
 		}
 	}
 	return nil
 }
 
-func migrateShard(ctx context.Context, c config.Config) error {
+func migrateShard(ctx context.Context, c config.Config, db *sql.DB) error {
 	conn, err := connect(c, "default")
 	if err != nil {
 		return err
@@ -38,8 +56,6 @@ func migrateShard(ctx context.Context, c config.Config) error {
 	if err := conn.Exec(ctx, "CREATE DATABASE IF NOT EXISTS "+c.Database()); err != nil {
 		return fmt.Errorf("create database %s: %w", c.Database(), err)
 	}
-	db := ch.OpenDB(options(c, c.Database()))
-	defer func() { _ = db.Close() }()
 	provider, err := schema(db)
 	if err != nil {
 		return err
@@ -56,7 +72,7 @@ func migrateShard(ctx context.Context, c config.Config) error {
 			return fmt.Errorf("apply migrations: %w", err)
 		}
 	}
-	return layOut(ctx, db)
+	return nil
 }
 
 // schema is all migrations: scripts, and what no script can say.

@@ -18,9 +18,12 @@ import (
 const (
 	// setupTimeout bounds all of it, the waits for servers and a restoration
 	// included.
-	setupTimeout = 15 * time.Minute
+	setupTimeout = 15*time.Minute + moveTimeout
 	// restoreTimeout: ten million ads take a minute or two.
 	restoreTimeout = 10 * time.Minute
+	// moveTimeout is for rows that belong to shards which were added. What was cut
+	// short goes on with the next setup.
+	moveTimeout = 24 * time.Hour
 )
 
 func main() {
@@ -41,7 +44,9 @@ func run(ctx context.Context, c config.Config, _ *slog.Logger) error {
 	report := report{out: os.Stdout}
 	err = report.all(ctx,
 		step{name: "kafka", do: func(ctx context.Context) (string, error) { return setUpKafka(ctx, c) }},
-		step{name: "clickhouse", do: func(ctx context.Context) (string, error) { return setUpClickHouse(ctx, c) }},
+		step{name: "clickhouse", timeout: clickHouseTimeout(c), do: func(ctx context.Context) (string, error) {
+			return setUpClickHouse(ctx, c, func(doing string) { report.line("clickhouse", doing) })
+		}},
 		step{name: "s3", do: func(ctx context.Context) (string, error) { return setUpS3(ctx, c) }},
 		step{name: "temporal", do: temporal.ensureNamespace})
 	if err != nil {

@@ -148,7 +148,7 @@ func TestSetupRaisesPartitionsOnceNobodySendsToTheOldOnes(t *testing.T) {
 func TestSetupSaysWhenThePasswordIsWrong(t *testing.T) {
 	c := stacktest.Config(t) // nothing comes to be
 	c.ClickHousePassword = "wrong"
-	_, err := setUpClickHouse(t.Context(), c)
+	_, err := setUpClickHouse(t.Context(), c, func(string) {})
 	if err == nil || mayPass(err) {
 		t.Errorf("a wrong password may pass: %v", err)
 	}

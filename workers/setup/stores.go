@@ -37,9 +37,17 @@ func setUpKafka(ctx context.Context, c config.Config) (string, error) {
 	return "created " + strings.Join(created, " and "), nil
 }
 
-// setUpClickHouse brings the schema up to date.
-func setUpClickHouse(ctx context.Context, c config.Config) (string, error) {
-	if err := clickhouse.Migrate(ctx, c); err != nil {
+// clickHouseTimeout is attemptTimeout where there is nothing to move to.
+func clickHouseTimeout(c config.Config) time.Duration {
+	if len(c.ClickHouseAddrs) == 1 {
+		return 0
+	}
+	return moveTimeout
+}
+
+// setUpClickHouse brings the schema up to date, and rows to shards that are new.
+func setUpClickHouse(ctx context.Context, c config.Config, progress func(string)) (string, error) {
+	if err := clickhouse.MigrateTelling(ctx, c, progress); err != nil {
 		return "", err
 	}
 	changed, err := clickhouse.EnsureRetention(ctx, c)

@@ -42,7 +42,7 @@ func (s *server) start(ctx context.Context) error {
 		return fmt.Errorf("open log: %w", err)
 	}
 	defer func() { _ = output.Close() }()
-	command := exec.Command(s.launcher, "--library", s.library, "--config", filepath.Join(s.dir, "config.xml"), //nolint:noctx // it outlives the call
+	command := exec.Command(s.launcher, "--library", s.library, "--config", filepath.Join(s.dir, "config.xml"),
 		"--data", filepath.Join(s.dir, "data"), "--tcp", s.tcp, "--http", s.http)
 	command.Env = append(os.Environ(), "CLICKLEDGER_CLICKHOUSE_USER="+s.user, "CLICKLEDGER_CLICKHOUSE_PASSWORD="+s.password)
 	command.Stdout, command.Stderr = output, output

@@ -136,7 +136,7 @@ func programs() (launcher, library string, err error) {
 func freeAddrs(n int) ([]string, error) {
 	addrs := make([]string, n)
 	for i := range addrs {
-		listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // at once
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			return nil, fmt.Errorf("find a free port: %w", err)
 		}
