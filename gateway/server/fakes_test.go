@@ -52,7 +52,27 @@ type memoryLive struct {
 	fresh, finals, restated, ledger, announcing []LiveFigure
 	questions                                   int
 	failing                                     error
-	failsAt                                     int // so many questions from now one is not answered; 0: none
+	failsAt                                     int   // so many questions from now one is not answered; 0: none
+	awayID                                      int64 // of the advertiser whose shard is away; 0: none is
+}
+
+// liveOf is live for what is on the shards of some advertisers.
+func (m *memoryLive) liveOf(advertisers []int64, of *[]LiveFigure, from, to time.Time, matches func(LiveFigure) bool) ([]LiveFigure, error) {
+	figures, err := m.live(of, from, to, matches)
+	m.liveMu.Lock()
+	defer m.liveMu.Unlock()
+	if m.awayID != 0 && slices.Contains(advertisers, m.awayID) {
+		return nil, click.ErrUnavailable
+	}
+	return figures, err
+}
+
+func (q LiveQuery) advertisers() []int64 {
+	all := slices.Concat(q.Sums, q.ByAd)
+	for _, of := range q.Ads {
+		all = append(all, of[0])
+	}
+	return all
 }
 
 func (m *memoryLive) change(change func(*memoryLive)) {
@@ -88,15 +108,15 @@ func (q LiveQuery) matches(f LiveFigure) bool {
 }
 
 func (m *memoryLive) LiveFresh(_ context.Context, q LiveQuery) ([]LiveFigure, error) {
-	return m.live(&m.fresh, q.From, q.To, q.matches)
+	return m.liveOf(q.advertisers(), &m.fresh, q.From, q.To, q.matches)
 }
 
 func (m *memoryLive) LiveSealed(_ context.Context, q LiveQuery) ([]LiveFigure, error) {
-	return m.live(&m.finals, q.From, q.To, q.matches)
+	return m.liveOf(q.advertisers(), &m.finals, q.From, q.To, q.matches)
 }
 
 func (m *memoryLive) LiveRestated(_ context.Context, q LiveQuery) ([]LiveFigure, error) {
-	return m.live(&m.restated, q.From, q.To, q.matches)
+	return m.liveOf(q.advertisers(), &m.restated, q.From, q.To, q.matches)
 }
 
 func (m *memoryLive) LiveSeals(_ context.Context, from, to time.Time) ([]LiveFigure, error) {
@@ -104,7 +124,7 @@ func (m *memoryLive) LiveSeals(_ context.Context, from, to time.Time) ([]LiveFig
 }
 
 func (m *memoryLive) LiveAnnounced(_ context.Context, advertisers []int64, from, to time.Time) ([]LiveFigure, error) {
-	return m.live(&m.announcing, from, to, func(f LiveFigure) bool { return slices.Contains(append(advertisers, 0), f.AdvertiserID) })
+	return m.liveOf(advertisers, &m.announcing, from, to, func(f LiveFigure) bool { return slices.Contains(append(advertisers, 0), f.AdvertiserID) })
 }
 
 func newMemoryStore() *memoryStore {

@@ -220,7 +220,7 @@ func (h *watchHub) run(ctx context.Context) {
 	good, failing := time.Now(), false
 	for !h.idle() {
 		began := time.Now()
-		err := h.poll(ctx, h.all(), began)
+		err := h.pollThere(ctx, began)
 		took := time.Since(began)
 		h.metrics.poll.Observe(took.Seconds())
 		switch {
