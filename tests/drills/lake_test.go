@@ -137,17 +137,29 @@ func (d *lakeDrill) send(t *testing.T, count int, minutes []click.Window) {
 // exec has ClickHouse do something that no program of ours would.
 func (d *lakeDrill) exec(t *testing.T, query string, args ...any) {
 	t.Helper()
-	connection := d.connect(t)
+	connection := d.connect(t, d.fleet.Config.ClickHouseAddrs...)
 	defer func() { _ = connection.Close() }()
 	if err := connection.Exec(t.Context(), query, args...); err != nil {
 		t.Fatalf("%s: %v", query, err)
 	}
 }
 
+// execOnEachShard is exec for tables that no program names.
+func (d *lakeDrill) execOnEachShard(t *testing.T, query string, args ...any) {
+	t.Helper()
+	for _, addr := range d.fleet.Config.ClickHouseAddrs {
+		connection := d.connect(t, addr)
+		err := errors.Join(connection.Exec(t.Context(), query, args...), connection.Close())
+		if err != nil {
+			t.Fatalf("%s: %v", query, err)
+		}
+	}
+}
+
 // count asks ClickHouse for one number.
 func (d *lakeDrill) count(t *testing.T, query string, args ...any) uint64 {
 	t.Helper()
-	connection := d.connect(t)
+	connection := d.connect(t, d.fleet.Config.ClickHouseAddrs...)
 	defer func() { _ = connection.Close() }()
 	var n uint64
 	if err := connection.QueryRow(t.Context(), query, args...).Scan(&n); err != nil {
@@ -156,11 +168,11 @@ func (d *lakeDrill) count(t *testing.T, query string, args ...any) uint64 {
 	return n
 }
 
-func (d *lakeDrill) connect(t *testing.T) clickhousego.Conn {
+func (d *lakeDrill) connect(t *testing.T, addrs ...string) clickhousego.Conn {
 	t.Helper()
 	c := d.fleet.Config
 	connection, err := clickhousego.Open(&clickhousego.Options{
-		Addr: c.ClickHouseAddrs, Auth: clickhousego.Auth{Database: c.Database(), Username: c.ClickHouseUser, Password: c.ClickHousePassword},
+		Addr: addrs, Auth: clickhousego.Auth{Database: c.Database(), Username: c.ClickHouseUser, Password: c.ClickHousePassword},
 		Settings: clickhousego.Settings{"distributed_foreground_insert": 1, "mutations_sync": 2},
 	})
 	if err != nil {

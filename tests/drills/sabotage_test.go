@@ -37,7 +37,7 @@ func TestSabotageIsFoundAndRepaired(t *testing.T) {
 	rows := d.count(t, "SELECT count() FROM clicks FINAL")
 
 	deleted, doubled, figures := minutes[0], minutes[1], minutes[2]
-	d.exec(t, "ALTER TABLE clicks_local DELETE WHERE minute = ? AND cityHash64(impression_id) % 10 = 0", deleted.Start())
+	d.execOnEachShard(t, "ALTER TABLE clicks_local DELETE WHERE minute = ? AND cityHash64(impression_id) % 10 = 0", deleted.Start())
 	missing := rows - d.count(t, "SELECT count() FROM clicks FINAL")
 	// The same impressions again, a minute later, as a second count of them would be.
 	d.exec(t, `INSERT INTO clicks (minute, advertiser_id, ad_id, impression_id, clicked_at, arrival_id, partition, offset)

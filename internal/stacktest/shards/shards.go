@@ -5,6 +5,7 @@
 package shards
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -60,13 +61,26 @@ func Start(t testing.TB, count, spread int) *Shards {
 // Spread starts all servers anew with the first count of them as shards.
 func (s *Shards) Spread(t testing.TB, count int) {
 	t.Helper()
-	for i, server := range s.servers {
-		s.Kill(t, i)
-		if err := server.configure(s.Addrs()[:count]); err != nil {
-			t.Fatal(err)
-		}
-		s.Revive(t, i)
+	if err := s.SpreadOver(t.Context(), count); err != nil {
+		t.Fatal(err)
 	}
+}
+
+// SpreadOver is Spread beside the test's own goroutine.
+func (s *Shards) SpreadOver(ctx context.Context, count int) error {
+	for _, server := range s.servers {
+		err := server.kill()
+		if err == nil {
+			err = server.configure(s.Addrs()[:count])
+		}
+		if err == nil {
+			err = server.start(ctx)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Addrs are the servers' addresses, by number.
