@@ -19,6 +19,7 @@ import (
 
 	"clickledger/internal/clickhouse"
 	"clickledger/internal/config"
+	"clickledger/internal/stacktest/shards"
 	"clickledger/tests/fleet"
 )
 
@@ -92,7 +93,7 @@ func (s *stage) shell(t *testing.T, root string, blocks []block) (string, error)
 	command.WaitDelay = time.Second
 	command.Env = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"),
-		"SETTINGS=" + s.settings, "PROGRAMS=" + programs, "RESTART=" + s.restart,
+		"SETTINGS=" + s.settings, "PROGRAMS=" + programs, "RESTART=" + s.restart, "ANOTHER=" + s.shards.Addrs()[1],
 	}
 	var output bytes.Buffer
 	command.Stdout, command.Stderr = &output, &output
@@ -115,6 +116,7 @@ func outputsOf(output string) []string {
 // lie in a file as the local stack's do.
 type stage struct {
 	fleet    *fleet.Fleet
+	shards   *shards.Shards // one, and another that is not in its cluster yet
 	settings string
 	restart  string // a program that restarts another by its name
 	server   *httptest.Server
@@ -122,7 +124,8 @@ type stage struct {
 
 func newStage(t *testing.T) *stage {
 	t.Helper()
-	s := &stage{fleet: fleet.Start(t, programs, nil)}
+	servers := shards.Start(t, 2, 1)
+	s := &stage{shards: servers, fleet: fleet.Start(t, programs, map[string]string{config.Prefix + "CLICKHOUSE_ADDRS": servers.Addrs()[0]})}
 	folder := t.TempDir()
 	s.settings, s.restart = filepath.Join(folder, "env"), filepath.Join(folder, "restart")
 	var lines []string
@@ -147,14 +150,17 @@ func newStage(t *testing.T) *stage {
 // the document's comments order.
 func (s *stage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var err error
-	switch r.URL.Path {
-	case "/restart/gateway", "/restart/ingester", "/restart/aggregator":
+	program, restart := strings.CutPrefix(r.URL.Path, "/restart/")
+	switch {
+	case restart:
 		var variables map[string]string
 		if variables, err = config.ReadEnvFile(s.settings); err == nil {
-			err = s.fleet.Restart(r.Context(), strings.TrimPrefix(r.URL.Path, "/restart/"), variables)
+			err = s.fleet.Restart(r.Context(), program, variables)
 		}
-	case "/before/lose-ClickHouse":
+	case r.URL.Path == "/before/lose-ClickHouse":
 		err = clickhouse.DropDatabase(r.Context(), s.fleet.Config)
+	case r.URL.Path == "/before/take-another-ClickHouse-into-the-cluster":
+		err = s.shards.SpreadOver(r.Context(), 2)
 	default:
 		err = errors.New("there is no " + strconv.Quote(r.URL.Path))
 	}
