@@ -14,6 +14,7 @@ import (
 
 // Codes of ClickHouse exceptions, from its src/Common/ErrorCodes.cpp.
 const (
+	codeReadAfterEnd    = 32 // a shard died in the middle of its answer
 	codeUnknownTable    = 60
 	codeUnknownDatabase = 81
 	codeTooManyRows     = 158
@@ -48,7 +49,7 @@ func readError(what string, err error) error {
 	switch exception.Code {
 	case codeUnknownTable, codeUnknownDatabase:
 		return fmt.Errorf("%s: %w: setup has not run: %w", what, click.ErrUnavailable, err)
-	case codeTooManyQueries, codeSocketTimeout, codeNetworkError, codeMemoryLimit, codeNoShardAnswered:
+	case codeReadAfterEnd, codeTooManyQueries, codeSocketTimeout, codeNetworkError, codeMemoryLimit, codeNoShardAnswered:
 		return fmt.Errorf("%s: %w: %w", what, click.ErrUnavailable, err)
 	case codeTooManyRows:
 		return fmt.Errorf("%s: %w: %w", what, click.ErrTooManyRows, err)

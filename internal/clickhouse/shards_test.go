@@ -271,7 +271,9 @@ func TestAStoreOfTwoShards(t *testing.T) {
 	}
 	everything := s.everything(t)
 
-	s.shards.Kill(t, otherShard)
+	if err := s.killedInTheMiddle(t); !errors.Is(err, click.ErrUnavailable) {
+		t.Errorf("a shard was killed in the middle of its answer: %v", err)
+	}
 	if told, err := s.told(t.Context(), onHome); err != nil || !reflect.DeepEqual(told, want[onHome]) {
 		t.Errorf("with the other shard away there is told\n%q, want\n%q: %v", told, want[onHome], err)
 	}
@@ -303,6 +305,25 @@ func TestAStoreOfTwoShards(t *testing.T) {
 			t.Errorf("with the home shard back: %s: %v", what, err)
 		}
 	}
+}
+
+// killedInTheMiddle kills the other shard once it is at work at an answer.
+func (s shardedLedger) killedInTheMiddle(t *testing.T) error {
+	answer := make(chan error, 1)
+	go func() {
+		var rows uint64
+		answer <- readError("count slowly", s.conn.QueryRow(t.Context(), "SELECT sum(sleepEachRow(1)) FROM clicks WHERE advertiser_id = ?", onOther).Scan(&rows))
+	}()
+	other := s.config
+	other.ClickHouseAddrs = s.shards.Addrs()[otherShard:]
+	server, err := Open(other)
+	s.must(err)
+	for begun := uint64(0); begun == 0; {
+		s.must(server.conn.QueryRow(t.Context(), "SELECT count() FROM system.processes WHERE query LIKE '%sleepEachRow%clicks_local%' AND is_initial_query = 0").Scan(&begun))
+	}
+	s.must(server.Close())
+	s.shards.Kill(t, otherShard)
+	return <-answer
 }
 
 // allUnavailable reports whether every one of joined errors is that.
