@@ -97,9 +97,9 @@ func shardedTables() ([]table, error) {
 // rows would be left on a server that nobody asks any more.
 func (s *shard) look(ctx context.Context, shards int) error {
 	var local uint64
-	err := s.db.QueryRowContext(ctx, `SELECT count(), countIf(is_local), toUInt64(anyIf(shard_num, is_local)),
+	err := s.db.QueryRowContext(ctx, `SELECT uniqExact(shard_num), countIf(is_local), toUInt64(anyIf(shard_num, is_local)),
 		(SELECT any(comment) FROM system.tables WHERE database = currentDatabase() AND name = '`+markedTable+`')
-		FROM system.clusters WHERE cluster = 'clickledger' AND replica_num = 1`).Scan(&s.of, &local, &s.number, &s.mark)
+		FROM system.clusters WHERE cluster = 'clickledger'`).Scan(&s.of, &local, &s.number, &s.mark)
 	if err != nil {
 		return err
 	}

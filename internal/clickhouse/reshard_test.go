@@ -9,13 +9,14 @@ import (
 	ch "github.com/ClickHouse/clickhouse-go/v2"
 
 	"clickledger/internal/click"
+	"clickledger/internal/stacktest/shards"
 )
 
 // A store of one shard becomes one of two. The first try dies between the copy
 // of a day and its deletion; what is told is the same before and after, and what
 // comes later is flushed on the new shards.
 func TestAShardIsAddedAndEveryFigureStays(t *testing.T) {
-	s := newShardedLedger(t, 1)
+	s := newShardedLedger(t, shards.Start(t, 2, 1), 1)
 	before := s.config
 	want := map[int64][]string{}
 	for _, advertiser := range []int64{onHome, onOther} {
@@ -73,6 +74,37 @@ func TestAShardIsAddedAndEveryFigureStays(t *testing.T) {
 	if err := Migrate(t.Context(), before); err == nil || !strings.Contains(err.Error(), "shards can be added, not taken away") {
 		t.Errorf("a shard that was taken away: %v", err)
 	}
+}
+
+// From two shards on, the tables in front follow the servers' own configuration,
+// so they are taken away before that changes.
+func TestAThirdShardIsAddedAndEveryFigureStays(t *testing.T) {
+	s := newShardedLedger(t, shards.Start(t, 3, 2), 2)
+	want := map[int64][]string{}
+	for _, advertiser := range []int64{onHome, onOther} {
+		told, err := s.told(t.Context(), advertiser)
+		s.must(err)
+		want[advertiser] = told
+	}
+	tables, err := shardedTables()
+	s.must(err)
+	for _, table := range tables {
+		onEachShard(t, s.config, "DROP TABLE "+table.name)
+	}
+	s.shards.Spread(t, 3)
+	if _, err := s.told(t.Context(), onHome); !allUnavailable(err) {
+		t.Errorf("before setup is told: %v", err)
+	}
+	grown := s.config
+	grown.ClickHouseAddrs = s.shards.Addrs()
+	s.must(Migrate(t.Context(), grown))
+	for advertiser, want := range want {
+		if told, err := s.told(t.Context(), advertiser); err != nil || !reflect.DeepEqual(told, want) {
+			t.Errorf("of advertiser %d is told\n%q, was\n%q: %v", advertiser, told, want, err)
+		}
+	}
+	rows := s.strings("SELECT concat(toString(_shard_num), ' ', toString(advertiser_id)) FROM clicks GROUP BY _shard_num, advertiser_id ORDER BY _shard_num")
+	s.expect("shards and advertisers", rows, "2 9", "3 7")
 }
 
 // copyWithoutDeleting leaves what a setup leaves that died right behind a copy.

@@ -34,9 +34,8 @@ type shardedLedger struct {
 	sealed   time.Time
 }
 
-func newShardedLedger(t *testing.T, count int) shardedLedger {
+func newShardedLedger(t *testing.T, servers *shards.Shards, count int) shardedLedger {
 	t.Helper()
-	servers := shards.Start(t, 2, count)
 	s := shardedLedger{
 		ledger: newLedgerOn(t, servers.Config(t, count), click.WindowOf(time.Now().Add(-earlierAgo))), shards: servers,
 		day: click.DayOf(time.Now().Add(-24 * time.Hour)), fresh: click.WindowOf(time.Now()),
@@ -261,7 +260,7 @@ func wantUnavailable(t *testing.T, when string, questions map[string]func() erro
 }
 
 func TestAStoreOfTwoShards(t *testing.T) {
-	s := newShardedLedger(t, 2)
+	s := newShardedLedger(t, shards.Start(t, 2, 2), 2)
 	t.Run("each advertiser is on one shard, whole", s.areApart)
 	want := map[int64][]string{}
 	for _, advertiser := range []int64{onHome, onOther} {
