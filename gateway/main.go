@@ -144,7 +144,7 @@ func run(ctx context.Context, c config.Config, log *slog.Logger) error {
 	drain := &server.Drain{Log: log, Journal: kept, Producer: producer, Breaker: breaker, InTime: c.ProduceTimeout, Pause: drainPause}
 	failed := make(chan error, 2)
 	behind.Go(func() {
-		if err := topic.wait(ctx); err != nil {
+		if err := topic.wait(behindCtx); err != nil {
 			failed <- err
 			return
 		}
@@ -172,7 +172,11 @@ func run(ctx context.Context, c config.Config, log *slog.Logger) error {
 	ops.NotReady()
 	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
-	return errors.Join(err, srv.Shutdown(stopCtx))
+	err = errors.Join(err, srv.Shutdown(stopCtx))
+	if ctx.Err() != nil { // not after a fault, with which there may be no draining
+		awaitDrained(c.DrainTimeout, kept.Held, log)
+	}
+	return err
 }
 
 func closeJournal(j *journal.Journal, log *slog.Logger) {

@@ -63,8 +63,9 @@ type Config struct {
 	Partitions     int32         `env:"PARTITIONS" envDefault:"6" help:"partitions of the clicks topic; checked against Kafka at start"`
 	ProduceTimeout time.Duration `env:"PRODUCE_TIMEOUT" envDefault:"250ms" help:"longest a click waits for Kafka's ack before it goes to the journal"`
 
-	JournalPath     string `env:"JOURNAL_PATH" envDefault:"gateway-journal.db" help:"file of the gateway's journal: one for each gateway, on a disk that outlives it"`
-	JournalBytesMax int64  `env:"JOURNAL_BYTES_MAX" envDefault:"1073741824" help:"what the journal may hold: 128 bytes a click; beyond it clicks are redirected but not recorded"`
+	JournalPath     string        `env:"JOURNAL_PATH" envDefault:"gateway-journal.db" help:"file of the gateway's journal: one for each gateway, on a disk that outlives it"`
+	JournalBytesMax int64         `env:"JOURNAL_BYTES_MAX" envDefault:"1073741824" help:"what the journal may hold: 128 bytes a click; beyond it clicks are redirected but not recorded"`
+	DrainTimeout    time.Duration `env:"DRAIN_TIMEOUT" envDefault:"0s" help:"how long a gateway that is stopped goes on bringing its journal to Kafka; what stays is brought home by the next one with that journal"`
 
 	ClickHouseAddrs    []string `env:"CLICKHOUSE_ADDRS" envDefault:"127.0.0.1:9000" help:"native protocol, host:port[,host:port…]; the first is the home shard"`
 	ClickHouseUser     string   `env:"CLICKHOUSE_USER" envDefault:"clickledger"`
@@ -154,6 +155,7 @@ func (c Config) check() []error {
 	fault(c.AdCacheBytesMax < 1<<20, "AD_CACHE_BYTES_MAX %d must be at least 1048576", c.AdCacheBytesMax)
 	fault(c.JournalPath == "", "JOURNAL_PATH is empty")
 	fault(c.JournalBytesMax < 1<<20, "JOURNAL_BYTES_MAX %d must be at least 1048576", c.JournalBytesMax)
+	fault(c.DrainTimeout < 0, "DRAIN_TIMEOUT %v must not be negative", c.DrainTimeout)
 	fault(c.ProduceTimeout <= 0, "PRODUCE_TIMEOUT %v must be positive", c.ProduceTimeout)
 	for _, limit := range []struct {
 		name  string
