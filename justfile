@@ -73,7 +73,7 @@ bench-reports: up
     @go run ./tests/bench/reports
 
 # Every test, on the real servers.
-test: up
+test: up chart
     go test -count=1 -timeout 15m ./...
 
 # Feed what reads foreign bytes with made-up ones, each target FUZZ_SECONDS long (20).
@@ -94,7 +94,7 @@ chaos: up
     @go run ./tests/chaos
 
 # What must hold before a commit is pushed: vet, lint, races, workflow rules, generated code.
-check: up vet lint workflowcheck gen-check
+check: up vet lint workflowcheck gen-check chart
     go test -race -timeout 15m $(go list ./... | grep -v '/tests/')
 
 [private]
@@ -102,9 +102,15 @@ vet:
     go vet ./...
     go vet -tags drill ./tests/...
 
+# The chart for Kubernetes: linted, rendered, decoded, every reference resolved. A module of its own: Helm is large.
+[private]
+chart:
+    cd deploy/helm && go vet ./... && go test -count=1 ./...
+
 # Lint with the rules of .golangci.yml.
 lint:
     {{ tool }} golangci-lint run ./...
+    lint=$({{ tool }} -n golangci-lint) && cd deploy/helm && "$lint" run --config ../../.golangci.yml ./...
 
 # Workflow code must be deterministic.
 workflowcheck:
