@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	ch "github.com/ClickHouse/clickhouse-go/v2"
 )
@@ -17,6 +18,8 @@ const (
 	// shardedBy is how rows are told apart. The highest offsets of clicks_progress are
 	// where their clicks are, and are asked for on all shards.
 	shardedBy = "cityHash64(advertiser_id)"
+	// insertsInterval is between two looks at what is still being inserted.
+	insertsInterval = 200 * time.Millisecond
 )
 
 // shard is the server of one shard, as setup sees it.
@@ -63,7 +66,12 @@ func reshard(ctx context.Context, shards []*shard, progress func(string)) error 
 			}
 		}
 	}
-	// What was being stored when the tables went may have come behind the copy.
+	for _, s := range shards {
+		if err := s.awaitInserts(ctx); err != nil {
+			return fmt.Errorf("wait for inserts at %s: %w", s.addr, err)
+		}
+	}
+	// What was being stored elsewhere when the tables went may have come behind the copy.
 	for moved := true; moved; {
 		moved = false
 		for _, s := range shards {
@@ -114,6 +122,26 @@ func (s *shard) look(ctx context.Context, shards int) error {
 		return fmt.Errorf("it was %s: shards can be added, not taken away", s.mark)
 	default:
 		return nil
+	}
+}
+
+// awaitInserts waits until nothing is being inserted any more: rows that came
+// between a day's copy and the deletion behind it would be deleted with it.
+func (s *shard) awaitInserts(ctx context.Context) error {
+	ticker := time.NewTicker(insertsInterval)
+	defer ticker.Stop()
+	for {
+		var running uint64
+		err := s.db.QueryRowContext(ctx, `SELECT count() FROM system.processes
+			WHERE query_kind = 'Insert' AND is_initial_query AND current_database = currentDatabase()`).Scan(&running)
+		if err != nil || running == 0 {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ticker.C:
+		}
 	}
 }
 

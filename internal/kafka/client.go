@@ -57,7 +57,7 @@ func checkTopic(ctx context.Context, client *kgo.Client, topic string, partition
 
 // lookAtTopic is checkTopic, and the id of the topic that was checked: it comes
 // with the same answer, so that no broker that knows less can be taken for
-// another topic.
+// another topic. It is told with click.ErrFewerPartitions too.
 func lookAtTopic(ctx context.Context, client *kgo.Client, topic string, partitions int32) (id string, err error) {
 	details, err := kadm.NewClient(client).ListTopics(ctx, topic)
 	if err != nil {
@@ -72,7 +72,7 @@ func lookAtTopic(ctx context.Context, client *kgo.Client, topic string, partitio
 	case found.Err != nil:
 		return "", fmt.Errorf("look at topic %s: %w", topic, found.Err)
 	case len(found.Partitions) < int(partitions):
-		return "", fmt.Errorf("topic %s has %d partitions, %sPARTITIONS is %d: %w",
+		return found.ID.String(), fmt.Errorf("topic %s has %d partitions, %sPARTITIONS is %d: %w",
 			topic, len(found.Partitions), config.Prefix, partitions, click.ErrFewerPartitions)
 	case len(found.Partitions) > int(partitions):
 		return "", fmt.Errorf("topic %s has %d partitions but %sPARTITIONS is %d; set it to what the topic has",

@@ -16,6 +16,8 @@ import (
 )
 
 const (
+	// newPartitionsAge is how soon partitions that were added are found.
+	newPartitionsAge = 5 * time.Second
 	// sessionTimeout is how long the partitions of an ingester that was killed
 	// stay without one.
 	sessionTimeout    = 10 * time.Second
@@ -81,6 +83,7 @@ func NewConsumer(c config.Config, log *slog.Logger, m Membership) (*Consumer, er
 	options := append(commonOptions(c),
 		kgo.ConsumerGroup(c.IngesterGroup()),
 		kgo.ConsumeTopics(c.ClicksTopic()),
+		kgo.MetadataMaxAge(newPartitionsAge),
 		kgo.ConsumeStartOffset(kgo.NewOffset().AtStart()),
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),
 		kgo.SessionTimeout(sessionTimeout),
@@ -261,7 +264,13 @@ func (c *Consumer) signOff() {
 }
 
 // Check reports whether the clicks topic is there with the configured
-// partitions, and its id. Its errors are those of Producer.CheckTopic.
+// partitions, and its id. Its errors are those of Producer.CheckTopic, but that
+// fewer partitions are none: who reads them drains them, so that setup can raise
+// the topic, and finds the new ones by itself.
 func (c *Consumer) Check(ctx context.Context) (topicID string, err error) {
-	return lookAtTopic(ctx, c.client, c.config.ClicksTopic(), c.config.Partitions)
+	topicID, err = lookAtTopic(ctx, c.client, c.config.ClicksTopic(), c.config.Partitions)
+	if errors.Is(err, click.ErrFewerPartitions) {
+		return topicID, nil
+	}
+	return topicID, err
 }

@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-
-	"clickledger/internal/config"
 )
 
 // RaisePartitions gives the clicks topic the configured number of partitions and
@@ -23,8 +21,7 @@ func (a *Admin) RaisePartitions(ctx context.Context) (before int, err error) {
 		behind += lag.End - lag.Committed
 	}
 	if behind > 0 {
-		return len(lags), fmt.Errorf("%d records of topic %s are not stored yet: leave the ingesters running with %sPARTITIONS=%d until they are, then run setup again",
-			behind, topic, config.Prefix, len(lags))
+		return len(lags), fmt.Errorf("%d records of topic %s are not stored yet: leave the ingesters running until they are, then run setup again", behind, topic)
 	}
 	answers, err := a.admin.UpdatePartitions(ctx, int(a.config.Partitions), topic)
 	answer, missing := answers.On(topic, nil)

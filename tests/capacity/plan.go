@@ -24,8 +24,8 @@ type need struct {
 	DiskTB   float64
 	Count    int    // instances: brokers, shards, primaries, copies
 	Of       string // what Count counts, and why so many
-	// Load is how much of one instance, of the size that is assumed, the rate
-	// takes: the largest saturates first.
+	// Load is how much of the fewest instances there are in any case, of the size
+	// that is assumed, the rate takes: the largest saturates first.
 	Load float64
 }
 
@@ -91,15 +91,15 @@ func plan(s settings, rate float64, m measured) []need {
 	brokers := count(kafka/s.BrokerCores, kafkaTB/s.BrokerTB, float64(s.Replicas))
 	return []need{
 		{
-			Part: "gateway", Cores: gateway, Count: count(gateway/s.GatewayCores, 2), Load: gateway / s.GatewayCores,
+			Part: "gateway", Cores: gateway, Count: count(gateway/s.GatewayCores, 2), Load: gateway / s.GatewayCores / 2,
 			Of: fmt.Sprintf("gateways of %g cores, at least 2", s.GatewayCores),
 		},
 		{
-			Part: "kafka", Cores: kafka, DiskTB: kafkaTB, Count: brokers, Load: highest(kafka/s.BrokerCores, kafkaTB/s.BrokerTB),
+			Part: "kafka", Cores: kafka, DiskTB: kafkaTB, Count: brokers, Load: highest(kafka/s.BrokerCores, kafkaTB/s.BrokerTB) / float64(s.Replicas),
 			Of: fmt.Sprintf("brokers of %g cores and %g TB, %d copies; %d partitions", s.BrokerCores, s.BrokerTB, s.Replicas, max(partitions, brokers)),
 		},
 		{
-			Part: "ingester", Cores: ingester, Count: count(ingester, 2), Load: ingester,
+			Part: "ingester", Cores: ingester, Count: count(ingester, 2), Load: ingester / 2,
 			Of: "ingesters of a core, at least 2 and at most a partition each",
 		},
 		{
@@ -112,7 +112,7 @@ func plan(s settings, rate float64, m measured) []need {
 			Of:   fmt.Sprintf("shards of %g cores and %g TB; a flush takes %.0f %% of its %d s, a reconciliation %.0f %% of its hour, were it one", s.ShardCores, s.ShardTB, 100*flush, flushSecondsMax, 100*reconcile),
 		},
 		{
-			Part: "aggregator", Cores: aggregator, Count: count(aggregator, 2), Load: aggregator,
+			Part: "aggregator", Cores: aggregator, Count: count(aggregator, 2), Load: aggregator / 2,
 			Of: "aggregators of a core, at least 2; they archive",
 		},
 		{
@@ -126,8 +126,8 @@ func plan(s settings, rate float64, m measured) []need {
 	}
 }
 
-// first is the part that needs a second instance first when the rate grows, but
-// for the lake, which is bought by size.
+// first is the part that needs more than its fewest instances first when the rate
+// grows, but for the lake, which is bought by size.
 func first(needs []need) need {
 	var most need
 	for _, n := range needs {

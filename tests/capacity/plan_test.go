@@ -96,8 +96,8 @@ func TestWhatARateNeeds(t *testing.T) {
 	store := needOf(t, needs, "clickhouse")
 	near("ClickHouse's disk: 30 bytes, half a million a second, 35 days", store.DiskTB, 30*0.5e6*86400*35/1e12)
 	near("shards of 4 TB", float64(store.Count), 12)
-	if part := first(needs).Part; part != "kafka" {
-		t.Errorf("%s is first, want kafka: 23 disks of a broker", part)
+	if part := first(needs).Part; part != "seen index (valkey)" {
+		t.Errorf("%s is first, want the seen index: 13.5 primaries, and 7.6 times three brokers", part)
 	}
 }
 

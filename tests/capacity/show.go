@@ -37,6 +37,9 @@ func show(out io.Writer, s settings, rate float64, m measured, needs []need, now
 	} else {
 		fmt.Fprintln(out, "  reports.json is missing (`just bench-reports`): flushes are left out of the shards")
 	}
+	if m.Curve.Bytes.Lake == 0 {
+		fmt.Fprintln(out, "  nothing had been archived yet when the curve was measured: the lake's disk is left out")
+	}
 	fmt.Fprintf(out, "Assumed (--help): sizes of instances, days kept, %d copies in Kafka of which each costs what the leader's does, %d clicks/s a partition,\n"+
 		"and that a cost which was a line up to %.0f clicks/s stays one.\n", s.Replicas, s.PartitionRate, highestRate(m.Curve.Points))
 }

@@ -33,8 +33,10 @@ func TestPartitionsAreRaisedFrom8To16(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "still send to it") {
 		t.Fatalf("setup raised the topic under a gateway that sends to the old partitions: %v", err)
 	}
-	if err := d.fleet.Restart(t.Context(), "gateway", raised); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"gateway", "ingester", "aggregator"} {
+		if err := d.fleet.Restart(t.Context(), name, raised); err != nil {
+			t.Fatal(err)
+		}
 	}
 	began := time.Now()
 	err = poll.Until(t.Context(), raiseTimeout, raiseInterval, func(ctx context.Context) error {
@@ -44,11 +46,6 @@ func TestPartitionsAreRaisedFrom8To16(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("drained and raised after %v", time.Since(began).Round(time.Second))
-	for _, name := range []string{"ingester", "aggregator"} {
-		if err := d.fleet.Restart(t.Context(), name, raised); err != nil {
-			t.Fatal(err)
-		}
-	}
 	d.end(t)
 	d.requireSpread(t, 16)
 }

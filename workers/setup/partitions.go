@@ -34,8 +34,7 @@ func raisePartitions(ctx context.Context, c config.Config, admin *kafka.Admin) (
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("topic %s has %d partitions now, it had %d: restart the ingesters and aggregators with that number",
-		c.ClicksTopic(), c.Partitions, before), nil
+	return fmt.Sprintf("topic %s has %d partitions now, it had %d", c.ClicksTopic(), c.Partitions, before), nil
 }
 
 // stillSending are the journals of the gateways that run with another number of
