@@ -84,6 +84,7 @@ func options(c config.Config, database string) *ch.Options {
 	return &ch.Options{
 		Addr:             c.ClickHouseAddrs,
 		Auth:             ch.Auth{Database: database, Username: c.ClickHouseUser, Password: c.ClickHousePassword},
+		TLS:              c.TLS(c.ClickHouseTLS),
 		DialTimeout:      dialTimeout,
 		ReadTimeout:      readTimeout,
 		MaxOpenConns:     connsMax,

@@ -3,6 +3,7 @@
 package config
 
 import (
+	"crypto/tls"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -101,6 +103,19 @@ type Config struct {
 	ReportRowsMax        uint64 `env:"REPORT_ROWS_MAX" envDefault:"100000000" help:"rows that one question of a report may read; more is refused before it is read"`
 	ReportMemoryBytesMax uint64 `env:"REPORT_MEMORY_BYTES_MAX" envDefault:"1073741824" help:"memory of the store that one question of a report may take"`
 
+	KafkaTLS       bool   `env:"KAFKA_TLS" envDefault:"false" help:"speak TLS to the brokers; the same for the other servers below and S3_TLS"`
+	KafkaUser      string `env:"KAFKA_USER" help:"log in to the brokers by SASL; none by default"`
+	KafkaPassword  string `env:"KAFKA_PASSWORD"`
+	KafkaSASL      string `env:"KAFKA_SASL" envDefault:"SCRAM-SHA-512" help:"how: SCRAM-SHA-512, SCRAM-SHA-256 or PLAIN"`
+	ClickHouseTLS  bool   `env:"CLICKHOUSE_TLS" envDefault:"false"`
+	ValkeyTLS      bool   `env:"VALKEY_TLS" envDefault:"false" help:"of both"`
+	ValkeyUser     string `env:"VALKEY_USER" help:"of both; the default user if empty"`
+	TemporalTLS    bool   `env:"TEMPORAL_TLS" envDefault:"false"`
+	TemporalAPIKey string `env:"TEMPORAL_API_KEY" help:"sent with each call, as Temporal Cloud wants it; needs TEMPORAL_TLS"`
+	TLSCAFile      string `env:"TLS_CA_FILE" help:"PEM file of authorities that are trusted beside the system's, by all of these connections"`
+	TLSCertFile    string `env:"TLS_CERT_FILE" help:"PEM file of the certificate shown to servers that ask for one"`
+	TLSKeyFile     string `env:"TLS_KEY_FILE" help:"PEM file of its key"`
+
 	PublicURL   string   `env:"PUBLIC_URL" envDefault:"http://127.0.0.1:8080" help:"what click URLs begin with"`
 	CORSOrigins []string `env:"CORS_ORIGINS" help:"web pages that may use the API from a browser, https://host[:port][,https://…]; none by default"`
 
@@ -108,6 +123,8 @@ type Config struct {
 	GatewayOpsListen    string `env:"GATEWAY_OPS_LISTEN" envDefault:"127.0.0.1:8090" help:"/metrics, /healthz, /readyz, /debug/pprof"`
 	IngesterOpsListen   string `env:"INGESTER_OPS_LISTEN" envDefault:"127.0.0.1:8091"`
 	AggregatorOpsListen string `env:"AGGREGATOR_OPS_LISTEN" envDefault:"127.0.0.1:8092"`
+
+	tls *tls.Config // read by load
 }
 
 // Load reads the process's environment.
@@ -126,7 +143,9 @@ func load(options env.Options) (Config, error) {
 	if errors.As(faults[0], &aggregate) {
 		faults = aggregate.Errors
 	}
-	if err := errors.Join(append(faults, c.check()...)...); err != nil {
+	faults = append(faults, c.check()...)
+	faults = append(faults, c.readTLS()...)
+	if err := errors.Join(faults...); err != nil {
 		return Config{}, fmt.Errorf("configuration:\n%w", err)
 	}
 	return c, nil
@@ -169,6 +188,10 @@ func (c Config) check() []error {
 	fault(c.ReportsAtOnce < 1 || c.ReportsAtOnce > reportsAtOnceMax, "REPORTS_AT_ONCE %d must be from 1 to %d", c.ReportsAtOnce, reportsAtOnceMax)
 	fault(c.ReportRowsMax < reportRowsMin, "REPORT_ROWS_MAX %d must be at least %d", c.ReportRowsMax, reportRowsMin)
 	fault(c.ReportMemoryBytesMax < reportMemoryBytesMin, "REPORT_MEMORY_BYTES_MAX %d must be at least %d", c.ReportMemoryBytesMax, reportMemoryBytesMin)
+	fault(!slices.Contains(saslMechanisms, c.KafkaSASL), "KAFKA_SASL %q must be one of %s", c.KafkaSASL, strings.Join(saslMechanisms, ", "))
+	fault((c.KafkaUser == "") != (c.KafkaPassword == ""), "KAFKA_USER and KAFKA_PASSWORD: one is set and the other is not")
+	fault(c.ValkeyUser != "" && c.ValkeyPassword == "", "VALKEY_USER is set and VALKEY_PASSWORD is not")
+	fault(c.TemporalAPIKey != "" && !c.TemporalTLS, "TEMPORAL_API_KEY would be sent in the clear: set "+Prefix+"TEMPORAL_TLS too")
 	fault(c.AllowedLateness < 0, "ALLOWED_LATENESS %v must not be negative", c.AllowedLateness)
 	for _, origin := range c.CORSOrigins {
 		fault(!isOrigin(origin), "CORS_ORIGINS: %q must be an origin such as https://reports.example.com: no path, no *", origin)
@@ -255,6 +278,9 @@ func Help() string {
 	var b strings.Builder
 	for field := range reflect.TypeFor[Config]().Fields() {
 		name, _, _ := strings.Cut(field.Tag.Get("env"), ",")
+		if name == "" {
+			continue
+		}
 		value := field.Tag.Get("envDefault")
 		if strings.Contains(field.Tag.Get("env"), "required") {
 			value = "(required)"

@@ -11,6 +11,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
+	"github.com/twmb/franz-go/pkg/sasl/scram"
 
 	"clickledger/internal/click"
 	"clickledger/internal/config"
@@ -30,14 +32,34 @@ const (
 
 // commonOptions are the same for every client of the brokers.
 func commonOptions(c config.Config) []kgo.Opt {
-	return []kgo.Opt{
+	return append([]kgo.Opt{
 		kgo.ClientID(clientIDForBrokers),
 		kgo.SeedBrokers(c.KafkaBrokers...),
 		kgo.DialTimeout(dialTimeout),
 		kgo.RequestTimeoutOverhead(requestOverhead),
 		kgo.MetadataMinAge(metadataAgeMin),
 		kgo.RetryBackoffFn(retryBackoff),
+	}, secured(c)...)
+}
+
+// secured is how clients prove the brokers and themselves.
+func secured(c config.Config) []kgo.Opt {
+	var options []kgo.Opt
+	if secure := c.TLS(c.KafkaTLS); secure != nil {
+		options = append(options, kgo.DialTLSConfig(secure))
 	}
+	if c.KafkaUser == "" {
+		return options
+	}
+	login := scram.Auth{User: c.KafkaUser, Pass: c.KafkaPassword}
+	mechanism := login.AsSha512Mechanism()
+	switch c.KafkaSASL {
+	case config.SASLScramSHA256:
+		mechanism = login.AsSha256Mechanism()
+	case config.SASLPlain:
+		mechanism = plain.Auth{User: c.KafkaUser, Pass: c.KafkaPassword}.AsMechanism()
+	}
+	return append(options, kgo.SASL(mechanism))
 }
 
 // retryBackoff doubles from retryBackoffMin to retryBackoffMax.

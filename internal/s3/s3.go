@@ -23,7 +23,15 @@ type Lake struct {
 
 // Open makes the client; it does not wait for the server, the first call does.
 func Open(c config.Config) (*Lake, error) {
+	transport, err := minio.DefaultTransport(c.S3TLS)
+	if err != nil {
+		return nil, fmt.Errorf("open s3 at %s: %w", c.S3Endpoint, err)
+	}
+	if secure := c.TLS(c.S3TLS); secure != nil {
+		transport.TLSClientConfig = secure
+	}
 	client, err := minio.New(c.S3Endpoint, &minio.Options{
+		Transport:  transport,
 		Creds:      credentials.NewStaticV4(c.S3AccessKey, c.S3SecretKey, ""),
 		Secure:     c.S3TLS,
 		MaxRetries: 1, // the caller decides how long it is worth trying

@@ -54,7 +54,9 @@ func OpenCache(c config.Config, log *slog.Logger) (*Cache, error) {
 	}
 	client, err := vk.NewClient(vk.ClientOption{
 		InitAddress:      []string{c.ValkeyCacheAddr},
+		Username:         c.ValkeyUser,
 		Password:         c.ValkeyPassword,
+		TLSConfig:        c.TLS(c.ValkeyTLS),
 		Dialer:           net.Dialer{Timeout: cacheDialTimeout},
 		ConnWriteTimeout: cacheWriteTimeout,
 		// One connection: the order of answers and invalidations is the server's.

@@ -46,7 +46,7 @@ type gatewayRow struct {
 // that is away is no error.
 func OpenGateways(c config.Config) (*Gateways, error) {
 	client, err := vk.NewClient(vk.ClientOption{
-		InitAddress: []string{c.ValkeyCacheAddr}, Password: c.ValkeyPassword,
+		InitAddress: []string{c.ValkeyCacheAddr}, Username: c.ValkeyUser, Password: c.ValkeyPassword, TLSConfig: c.TLS(c.ValkeyTLS),
 		Dialer: net.Dialer{Timeout: cacheDialTimeout}, ConnWriteTimeout: cacheWriteTimeout,
 		DisableCache: true, ForceSingleClient: true, DisableRetry: true,
 	})

@@ -48,7 +48,9 @@ type SeenIndex struct {
 func OpenSeenIndex(c config.Config) (*SeenIndex, error) {
 	client, err := vk.NewClient(vk.ClientOption{
 		InitAddress:      []string{c.ValkeySeenAddr},
+		Username:         c.ValkeyUser,
 		Password:         c.ValkeyPassword,
+		TLSConfig:        c.TLS(c.ValkeyTLS),
 		Dialer:           net.Dialer{Timeout: seenDialTimeout},
 		ConnWriteTimeout: seenWriteTimeout,
 		DisableCache:     true,

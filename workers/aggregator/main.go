@@ -22,6 +22,7 @@ import (
 	"clickledger/internal/parquet"
 	"clickledger/internal/process"
 	"clickledger/internal/s3"
+	temporalclient "clickledger/internal/temporal"
 	"clickledger/internal/valkey"
 )
 
@@ -64,12 +65,9 @@ func run(ctx context.Context, c config.Config, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	temporal, err := client.NewLazyClient(client.Options{
-		HostPort:       c.TemporalAddr,
-		Namespace:      c.TemporalNamespace(),
-		Logger:         temporallog.NewStructuredLogger(log),
-		MetricsHandler: newMetrics(ops.Registry),
-	})
+	options := temporalclient.Options(c, temporallog.NewStructuredLogger(log))
+	options.MetricsHandler = newMetrics(ops.Registry)
+	temporal, err := client.NewLazyClient(options)
 	if err != nil {
 		return fmt.Errorf("create temporal client: %w", err)
 	}

@@ -16,6 +16,7 @@ import (
 	"clickledger/internal/ingest"
 	"clickledger/internal/kafka"
 	"clickledger/internal/process"
+	temporalclient "clickledger/internal/temporal"
 	"clickledger/internal/valkey"
 	"clickledger/workflows"
 )
@@ -43,9 +44,7 @@ func run(ctx context.Context, c config.Config, log *slog.Logger) error {
 		return err
 	}
 	defer seen.Close()
-	temporal, err := client.NewLazyClient(client.Options{
-		HostPort: c.TemporalAddr, Namespace: c.TemporalNamespace(), Logger: temporallog.NewStructuredLogger(log),
-	})
+	temporal, err := client.NewLazyClient(temporalclient.Options(c, temporallog.NewStructuredLogger(log)))
 	if err != nil {
 		return fmt.Errorf("create temporal client: %w", err)
 	}

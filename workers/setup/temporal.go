@@ -18,6 +18,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"clickledger/internal/config"
+	temporalclient "clickledger/internal/temporal"
 	"clickledger/workflows"
 )
 
@@ -37,7 +38,7 @@ type temporal struct {
 
 func dialTemporal(c config.Config) (*temporal, error) {
 	quiet := log.NewStructuredLogger(slog.New(slog.DiscardHandler))
-	connection, err := client.NewLazyClient(client.Options{HostPort: c.TemporalAddr, Namespace: c.TemporalNamespace(), Logger: quiet})
+	connection, err := client.NewLazyClient(temporalclient.Options(c, quiet))
 	if err != nil {
 		return nil, fmt.Errorf("create temporal client: %w", err)
 	}
