@@ -216,10 +216,27 @@ func (a *Admin) Drop(ctx context.Context) error {
 		}
 	}
 	for _, group := range []string{a.config.IngesterGroup(), a.config.FilteredGroup()} {
-		_, err = a.admin.DeleteGroup(ctx, group)
-		if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
-			return fmt.Errorf("delete group %s: %w", group, err)
+		if err := a.dropGroup(ctx, group); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// dropGroup waits for members that died without a farewell: the broker believes in them until their session is over.
+func (a *Admin) dropGroup(ctx context.Context, group string) error {
+	for {
+		_, err := a.admin.DeleteGroup(ctx, group)
+		if err == nil || errors.Is(err, kerr.GroupIDNotFound) {
+			return nil
+		}
+		if !errors.Is(err, kerr.NonEmptyGroup) {
+			return fmt.Errorf("delete group %s: %w", group, err)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("delete group %s: %w", group, err)
+		case <-time.After(time.Second):
+		}
+	}
 }
