@@ -16,7 +16,11 @@ up:
 run:
     @{{ local }} run
 
-# Stop everything; the data stays.
+# The same as a cluster, on one machine: 3 Kafka, 2 ClickHouse shards, 3 Valkey primaries, 2 of each program. STACK=cluster has every other recipe use it.
+cluster:
+    @STACK=cluster {{ local }} run
+
+# Stop everything, of whichever stack; the data stays.
 down:
     @{{ local }} down
 

@@ -100,7 +100,7 @@ func (c *child) keepRunning(ctx context.Context) {
 
 // runOnce prepares and runs the process until it ends or the context does. It returns why it ended by itself.
 func (c *child) runOnce(ctx context.Context) error {
-	known, err := ensureSettings(c.at.envFile())
+	known, err := ensureSettings(c.at)
 	if err != nil {
 		return err
 	}

@@ -140,7 +140,7 @@ func TestNoLogHoldsASecret(t *testing.T) {
 	c.start()
 	within(t, "it is ready", func() bool { return c.snapshot().State == ready })
 	c.stop()
-	known, err := ensureSettings(c.at.envFile())
+	known, err := ensureSettings(c.at)
 	if err != nil {
 		t.Fatal(err)
 	}

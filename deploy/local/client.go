@@ -43,7 +43,7 @@ func (o overview) find(name string) report {
 }
 
 // errNoSupervisor says that nothing runs.
-var errNoSupervisor = errors.New("the local stack is not up; `just up` starts it")
+var errNoSupervisor = errors.New("the local stack is not up; `just up` starts it, `just cluster` the cluster")
 
 // client talks to the supervisor of a folder.
 type client struct {
@@ -139,7 +139,7 @@ func (c *client) ensureSupervisor(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return fmt.Errorf("the supervisor does not answer: %s; see .local/logs/supervisor.log", lastLine(tail(c.at.log("supervisor"), 4<<10)))
+	return fmt.Errorf("the supervisor does not answer: %s; see %s", lastLine(tail(c.at.log("supervisor"), 4<<10)), c.at.log("supervisor"))
 }
 
 // copyOfSelf puts this program where nobody removes it: `go run` keeps it in a cache.

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"clickledger/internal/config"
 )
 
 // downTimeout is how long the supervisor may take to stop everything: each service has a deadline of its own below it.
@@ -33,13 +35,13 @@ func up(ctx context.Context, at folder) error {
 	if err := at.make(); err != nil {
 		return plainDiskError(err, at)
 	}
-	if _, err := ensureSettings(at.envFile()); err != nil {
+	if _, err := ensureSettings(at); err != nil {
 		return plainDiskError(err, at)
 	}
 	if err := checkTools(ctx, []string{"go", "java"}); err != nil {
 		return err
 	}
-	wanted := servicesOf(server)
+	wanted := at.stack.servicesOf(server)
 	return startAll(ctx, newClient(at), wanted)
 }
 
@@ -55,6 +57,9 @@ func startAll(ctx context.Context, c *client, wanted []service) error {
 		if now.find(s.name).State == stopped {
 			idle = append(idle, s)
 		}
+	}
+	if err := refuseBeside(ctx, c.at); err != nil {
+		return err
 	}
 	if err := checkPorts(ctx, idle); err != nil {
 		return err
@@ -87,35 +92,62 @@ func (envCommand) Run(at folder) error {
 	if err := at.make(); err != nil {
 		return plainDiskError(err, at)
 	}
-	_, err := ensureSettings(at.envFile())
+	_, err := ensureSettings(at)
 	return plainDiskError(err, at)
+}
+
+// refuseBeside refuses to start a stack while another one has the ports.
+func refuseBeside(ctx context.Context, at folder) error {
+	for _, other := range []stack{singleStack(), clusterStack()} {
+		if other.name == at.stack.name {
+			continue
+		}
+		if _, err := newClient(at.of(other)).overview(ctx, false); err == nil {
+			return fmt.Errorf("the stack %s runs, on the same ports: `just down` stops it, its data stays", other.name)
+		}
+	}
+	return nil
 }
 
 type downCommand struct{}
 
-// Run stops everything, the supervisor last.
+// Run stops whichever stack runs.
 func (downCommand) Run(ctx context.Context, at folder) error {
+	ran := false
+	for _, s := range []stack{singleStack(), clusterStack()} {
+		err := down(ctx, at.of(s))
+		if errors.Is(err, errNoSupervisor) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		ran = true
+	}
+	if !ran {
+		fmt.Println("Nothing runs.")
+	}
+	return nil
+}
+
+// down stops everything of a stack, the supervisor last.
+func down(ctx context.Context, at folder) error {
 	c := newClient(at)
 	limited, cancel := context.WithTimeout(ctx, downTimeout)
 	defer cancel()
-	err := c.ask(limited, http.MethodPost, "/down", nil)
-	if errors.Is(err, errNoSupervisor) {
-		fmt.Println("Nothing runs.")
-		return nil
-	}
-	if err != nil {
+	if err := c.ask(limited, http.MethodPost, "/down", nil); err != nil {
 		return err
 	}
 	for limited.Err() == nil { // its lock is free when its process is gone
 		unlock, err := lockFile(at.path("supervisor.lock"), false)
 		if err == nil {
 			unlock()
-			fmt.Println("Everything is stopped; the data is in .local/data.")
+			fmt.Printf("Everything is stopped; the data is in %s/data.\n", config.StackFolder(at.stack.name))
 			return nil
 		}
 		pause(limited, pollInterval)
 	}
-	return errors.New("the supervisor does not end: see .local/logs/supervisor.log")
+	return fmt.Errorf("the supervisor does not end: see %s", at.log("supervisor"))
 }
 
 type stopCommand struct {
@@ -124,7 +156,7 @@ type stopCommand struct {
 
 // Run stops services in parallel and returns when they are gone.
 func (c *stopCommand) Run(ctx context.Context, at folder) error {
-	wanted, err := pick(c.Names)
+	wanted, err := pick(at, c.Names)
 	if err != nil {
 		return err
 	}
@@ -138,7 +170,7 @@ type startCommand struct {
 
 // Run starts services and returns when they are ready.
 func (c *startCommand) Run(ctx context.Context, at folder) error {
-	wanted, err := pick(c.Names)
+	wanted, err := pick(at, c.Names)
 	if err != nil {
 		return err
 	}
@@ -155,7 +187,7 @@ type restartCommand struct {
 
 // Run stops services, starts them and returns when they are ready.
 func (c *restartCommand) Run(ctx context.Context, at folder) error {
-	wanted, err := pick(c.Names)
+	wanted, err := pick(at, c.Names)
 	if err != nil {
 		return err
 	}
@@ -167,23 +199,23 @@ func (c *restartCommand) Run(ctx context.Context, at folder) error {
 }
 
 // pick finds services by name; `all` is all of them.
-func pick(names []string) ([]service, error) {
+func pick(at folder, names []string) ([]service, error) {
 	var wanted []service
 	for _, name := range names {
 		if name == "all" {
-			return services(), nil
+			return at.stack.services(), nil
 		}
-		s, ok := findService(name)
+		s, ok := at.stack.find(name)
 		if !ok {
-			return nil, unknownService(name)
+			return nil, unknownService(at, name)
 		}
 		wanted = append(wanted, s)
 	}
 	return wanted, nil
 }
 
-func unknownService(name string) error {
-	return fmt.Errorf("there is no %q; there are %s", name, strings.Join(serviceNames(), ", "))
+func unknownService(at folder, name string) error {
+	return fmt.Errorf("there is no %q; there are %s", name, strings.Join(at.stack.names(), ", "))
 }
 
 func forAll(wanted []service, do func(service) error) error {

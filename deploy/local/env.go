@@ -8,10 +8,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strconv"
 	"strings"
 )
 
-// settings are the lines of .local/env: how programs, tests and operators reach the local stack, secrets included.
+// settings are the lines of the stack's env file (.local/env): how programs, tests and operators reach the local stack, secrets included.
 type settings map[string]string
 
 // variable is one line of .local/env: its name and the value it begins with.
@@ -20,29 +21,34 @@ type variable struct {
 	value func() string
 }
 
+// gatewaysVariable lists all gateways of the stack, host:port[,host:port…]: for what clicks at them. No program reads it.
+const gatewaysVariable = "STACK_GATEWAYS"
+
 // variables lists every setting in the order of the file. Append to it; a file of an older list gets what it lacks.
-func variables() []variable {
+func (s stack) variables() []variable {
 	fixed := func(value string) func() string { return func() string { return value } }
 	return []variable{
 		{"CLICKLEDGER_NAMESPACE", fixed("clickledger")},
 		{"CLICKLEDGER_TOKEN_KEYS", func() string { return "1:" + randomHex(32) }},
 		{"CLICKLEDGER_ADMIN_KEY", func() string { return randomHex(24) }},
-		{"CLICKLEDGER_KAFKA_BROKERS", fixed(kafkaAddr)},
-		{"CLICKLEDGER_CLICKHOUSE_ADDRS", fixed(clickhouseAddr)},
+		{"CLICKLEDGER_KAFKA_BROKERS", fixed(addrsOf(s.kafka))},
+		{"CLICKLEDGER_CLICKHOUSE_ADDRS", fixed(addrsOf(s.clicks))},
 		{"CLICKLEDGER_CLICKHOUSE_USER", fixed("clickledger")},
 		{"CLICKLEDGER_CLICKHOUSE_PASSWORD", func() string { return randomHex(16) }},
 		{"CLICKLEDGER_VALKEY_CACHE_ADDR", fixed(valkeyCacheAddr)},
-		{"CLICKLEDGER_VALKEY_SEEN_ADDR", fixed(valkeySeenAddr)},
+		{"CLICKLEDGER_VALKEY_SEEN_ADDR", fixed(addrsOf(s.seen))},
 		{"CLICKLEDGER_VALKEY_PASSWORD", func() string { return randomHex(16) }},
 		{"CLICKLEDGER_S3_ENDPOINT", fixed(minioAddr)},
 		{"CLICKLEDGER_S3_ACCESS_KEY", fixed("clickledger")},
 		{"CLICKLEDGER_S3_SECRET_KEY", func() string { return randomHex(16) }},
 		{"CLICKLEDGER_TEMPORAL_ADDR", fixed(temporalAddr)},
-		{"CLICKLEDGER_PUBLIC_URL", fixed("http://" + gatewayAddr)},
-		{"CLICKLEDGER_GATEWAY_LISTEN", fixed(gatewayAddr)},
-		{"CLICKLEDGER_GATEWAY_OPS_LISTEN", fixed("127.0.0.1:8090")},
-		{"CLICKLEDGER_INGESTER_OPS_LISTEN", fixed("127.0.0.1:8091")},
-		{"CLICKLEDGER_AGGREGATOR_OPS_LISTEN", fixed("127.0.0.1:8092")},
+		{"CLICKLEDGER_PUBLIC_URL", fixed("http://" + s.gateways[0].addr())},
+		{"CLICKLEDGER_GATEWAY_LISTEN", fixed(s.gateways[0].addr())},
+		{"CLICKLEDGER_GATEWAY_OPS_LISTEN", fixed(s.gateways[0].ops())},
+		{"CLICKLEDGER_INGESTER_OPS_LISTEN", fixed(s.ingesters[0].ops())},
+		{"CLICKLEDGER_AGGREGATOR_OPS_LISTEN", fixed(s.aggregators[0].ops())},
+		{gatewaysVariable, fixed(addrsOf(s.gateways))},
+		{"CLICKLEDGER_KAFKA_REPLICAS", fixed(strconv.Itoa(len(s.kafka)))},
 	}
 }
 
@@ -54,16 +60,17 @@ func randomHex(n int) string {
 }
 
 // ensureSettings reads the file and adds the variables it lacks. A line that is there is never touched.
-func ensureSettings(path string) (settings, error) {
+func ensureSettings(at folder) (settings, error) {
+	path := at.envFile()
 	content, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("read settings: %w", err)
 	}
 	known, err := parseSettings(content)
 	if err != nil {
-		return nil, fmt.Errorf("read settings in .local/env: %w", err)
+		return nil, fmt.Errorf("read settings in %s: %w", path, err)
 	}
-	complete := addMissing(content, known)
+	complete := addMissing(content, known, at.stack)
 	if bytes.Equal(complete, content) {
 		return known, nil
 	}
@@ -74,12 +81,12 @@ func ensureSettings(path string) (settings, error) {
 }
 
 // addMissing appends the missing variables to the file's content, and to known.
-func addMissing(content []byte, known settings) []byte {
+func addMissing(content []byte, known settings, s stack) []byte {
 	complete := bytes.Clone(content)
 	if len(complete) > 0 && complete[len(complete)-1] != '\n' {
 		complete = append(complete, '\n')
 	}
-	for _, v := range variables() {
+	for _, v := range s.variables() {
 		if _, ok := known[v.name]; ok {
 			continue
 		}

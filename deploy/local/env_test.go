@@ -2,7 +2,6 @@ package main
 
 import (
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -10,8 +9,9 @@ import (
 )
 
 func TestFirstStartMakesSettingsOnlyTheOwnerMayRead(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "env")
-	known, err := ensureSettings(path)
+	at := testFolder(t)
+	path := at.envFile()
+	known, err := ensureSettings(at)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,20 +29,21 @@ func TestFirstStartMakesSettingsOnlyTheOwnerMayRead(t *testing.T) {
 
 func TestEverySettingIsOneTheProgramsKnow(t *testing.T) {
 	help := config.Help()
-	for _, v := range variables() {
-		if !strings.Contains(help, v.name+" ") {
+	for _, v := range singleStack().variables() {
+		if v.name != gatewaysVariable && !strings.Contains(help, v.name+" ") {
 			t.Errorf("no program reads %s", v.name)
 		}
 	}
 }
 
 func TestSettingsStayAsTheyAre(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "env")
-	if _, err := ensureSettings(path); err != nil {
+	at := testFolder(t)
+	path := at.envFile()
+	if _, err := ensureSettings(at); err != nil {
 		t.Fatal(err)
 	}
 	first, _ := os.ReadFile(path)
-	if _, err := ensureSettings(path); err != nil {
+	if _, err := ensureSettings(at); err != nil {
 		t.Fatal(err)
 	}
 	second, _ := os.ReadFile(path)
@@ -52,12 +53,13 @@ func TestSettingsStayAsTheyAre(t *testing.T) {
 }
 
 func TestAnOlderFileGetsWhatItLacksAndKeepsTheRest(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "env")
+	at := testFolder(t)
+	path := at.envFile()
 	old := "# mine\nCLICKLEDGER_ADMIN_KEY=chosen-by-a-person\nCLICKLEDGER_EXTRA=1" // no newline at the end
 	if err := os.WriteFile(path, []byte(old), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	known, err := ensureSettings(path)
+	known, err := ensureSettings(at)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +67,7 @@ func TestAnOlderFileGetsWhatItLacksAndKeepsTheRest(t *testing.T) {
 	if !strings.HasPrefix(string(content), old+"\n") {
 		t.Errorf("the old lines were touched")
 	}
-	for _, v := range variables() {
+	for _, v := range singleStack().variables() {
 		if known[v.name] == "" {
 			t.Errorf("%s is missing", v.name)
 		}

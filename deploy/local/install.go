@@ -81,7 +81,7 @@ func installMissing(ctx context.Context, at folder, wanted []service) error {
 	if len(missingInstalls(at, wanted)) == 0 {
 		return nil
 	}
-	unlock, err := lockFile(at.path("install.lock"), true)
+	unlock, err := lockFile(at.shared("install.lock"), true)
 	if err != nil {
 		return fmt.Errorf("wait for another install: %w", err)
 	}

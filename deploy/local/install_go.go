@@ -20,8 +20,14 @@ func goInstall(module string) func(ctx context.Context, into string) error {
 
 // buildLauncher compiles the ClickHouse launcher into .local/bin; quick when nothing changed.
 func buildLauncher(ctx context.Context, at folder) error {
+	// Several shards start at once.
+	unlock, err := lockFile(at.shared("launcher.lock"), true)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	environment := []string{"GOFLAGS=-buildvcs=false", "GOOS=", "GOARCH=", "CGO_ENABLED=0"}
-	_, err := runTool(ctx, at.repository, environment, "go", "build", "-o", at.bin("clickhouse-server"), "./deploy/local/clickhouse-server")
+	_, err = runTool(ctx, at.repository, environment, "go", "build", "-o", at.bin("clickhouse-server"), "./deploy/local/clickhouse-server")
 	if err != nil {
 		return fmt.Errorf("build the ClickHouse launcher: %w", err)
 	}

@@ -15,8 +15,7 @@ import (
 
 func testFolder(t *testing.T) folder {
 	t.Helper()
-	at := folder{repository: t.TempDir()}
-	at.root = filepath.Join(at.repository, ".local")
+	at := folder{repository: t.TempDir()}.of(singleStack())
 	if err := at.make(); err != nil {
 		t.Fatal(err)
 	}
@@ -96,25 +95,31 @@ func TestAFullDiskIsSaidBeforeInstalling(t *testing.T) {
 	}
 }
 
-func TestEveryServiceFindsItsInstall(t *testing.T) {
+func TestEveryServiceFindsItsInstallAndHasItsOwnPorts(t *testing.T) {
 	known := map[string]bool{}
 	for _, i := range installs() {
 		known[i.name] = true
 	}
-	names := map[string]bool{}
-	for _, s := range services() {
-		if names[s.name] {
-			t.Errorf("two services are called %s", s.name)
-		}
-		names[s.name] = true
-		for _, name := range s.installs {
-			if !known[name] {
-				t.Errorf("%s needs the unknown install %s", s.name, name)
+	for _, stack := range []stack{singleStack(), clusterStack()} {
+		names, holders := map[string]bool{}, map[string]string{}
+		for _, s := range stack.services() {
+			if names[s.name] {
+				t.Errorf("two services of %s are called %s", stack.name, s.name)
 			}
-		}
-		for _, addr := range s.addrs {
-			if !strings.HasPrefix(addr, "127.0.0.1:") {
-				t.Errorf("%s listens on %s", s.name, addr)
+			names[s.name] = true
+			for _, name := range s.installs {
+				if !known[name] {
+					t.Errorf("%s needs the unknown install %s", s.name, name)
+				}
+			}
+			for _, addr := range s.addrs {
+				if !strings.HasPrefix(addr, "127.0.0.1:") {
+					t.Errorf("%s listens on %s", s.name, addr)
+				}
+				if holder := holders[addr]; holder != "" {
+					t.Errorf("%s and %s listen on %s", holder, s.name, addr)
+				}
+				holders[addr] = s.name
 			}
 		}
 	}

@@ -23,8 +23,8 @@ type logsCommand struct {
 
 // Run prints the end of a log and, if asked, what is added to it.
 func (c *logsCommand) Run(ctx context.Context, at folder) error {
-	if _, known := findService(c.Name); !known && c.Name != "supervisor" && c.Name != "setup" {
-		return unknownService(c.Name)
+	if _, known := at.stack.find(c.Name); !known && c.Name != "supervisor" && c.Name != "setup" {
+		return unknownService(at, c.Name)
 	}
 	path := at.log(c.Name)
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -14,32 +15,49 @@ import (
 // setupTimeout is how long creating topics, tables, bucket and schedules may take; setup itself gives up sooner, and says why.
 const setupTimeout = 4 * time.Minute
 
-// programServices are our own programs, in the order of the way of a click.
-func programServices() []service {
-	return []service{
-		programService("gateway", "answers clicks and the API", "CLICKLEDGER_GATEWAY_OPS_LISTEN", gatewayAddr, "127.0.0.1:8090"),
-		programService("ingester", "stores clicks", "CLICKLEDGER_INGESTER_OPS_LISTEN", "127.0.0.1:8091"),
-		programService("aggregator", "makes figures (Temporal worker)", "CLICKLEDGER_AGGREGATOR_OPS_LISTEN", "127.0.0.1:8092"),
+// programs are our own programs, in the order of the way of a click.
+func (s stack) programs() []service {
+	var all []service
+	for i, n := range s.gateways {
+		all = append(all, programService(i, n, "gateway", "answers clicks and the API"))
 	}
+	for i, n := range s.ingesters {
+		all = append(all, programService(i, n, "ingester", "stores clicks"))
+	}
+	for i, n := range s.aggregators {
+		all = append(all, programService(i, n, "aggregator", "makes figures (Temporal worker)"))
+	}
+	return all
 }
 
-// programService is one of our programs. The gateway is what a person waits for; the others follow behind it.
-func programService(name, what, opsListen string, addrs ...string) service {
+// programService is number i of one of our programs. The gateway is what a person waits for; the others follow behind it.
+func programService(i int, n node, role, what string) service {
+	opsListen := "CLICKLEDGER_" + strings.ToUpper(role) + "_OPS_LISTEN"
+	// The first listens where the settings say, so that a person can have it listen elsewhere.
+	ops := func(at site) string {
+		if i == 0 {
+			return at.settings[opsListen]
+		}
+		return n.ops()
+	}
 	return service{
-		name: name, what: what, group: program, addrs: addrs,
-		command: func(at site) []string { return []string{at.bin(name)} },
+		name: n.name, program: role, what: what, group: program, addrs: n.addrs,
+		command: func(at site) []string { return []string{at.bin(role)} },
 		environment: func(at site) []string {
-			environment := []string{"CLICKLEDGER_JOURNAL_PATH=" + at.data("gateway", "journal.db")}
-			if name == "aggregator" { // the archive's memory would be kept five times
+			environment := []string{"CLICKLEDGER_JOURNAL_PATH=" + at.data(n.name, "journal.db")}
+			if i > 0 {
+				environment = append(environment, opsListen+"="+n.ops(), "CLICKLEDGER_GATEWAY_LISTEN="+n.addr())
+			}
+			if role == "aggregator" { // the archive's memory would be kept five times
 				return environment
 			}
 			// Some memory for less garbage collection: it costs the redirects their tail.
 			return append(environment, "GOGC=400")
 		},
 		ready: func(ctx context.Context, at site) error {
-			return httpReady(ctx, "http://"+at.settings[opsListen]+"/readyz")
+			return httpReady(ctx, "http://"+ops(at)+"/readyz")
 		},
-		yields:      name != "gateway",
+		yields:      role != "gateway",
 		stopTimeout: 30 * time.Second,
 	}
 }
@@ -56,7 +74,7 @@ func (runCommand) Run(ctx context.Context, at folder) error {
 	if err := both.Wait(); err != nil {
 		return err
 	}
-	known, err := ensureSettings(at.envFile())
+	known, err := ensureSettings(at)
 	if err != nil {
 		return err
 	}
@@ -67,11 +85,11 @@ func (runCommand) Run(ctx context.Context, at folder) error {
 	if err := restartOutdated(ctx, c, known); err != nil {
 		return err
 	}
-	if err := startAll(ctx, c, servicesOf(program)); err != nil {
+	if err := startAll(ctx, c, at.stack.servicesOf(program)); err != nil {
 		return err
 	}
 	fmt.Printf("Everything is ready (%s). Gateway: http://%s  Temporal UI: http://%s\n",
-		time.Since(begun).Round(10*time.Millisecond), gatewayAddr, temporalUIAddr)
+		time.Since(begun).Round(10*time.Millisecond), addrsOf(at.stack.gateways), temporalUIAddr)
 	return nil
 }
 
@@ -80,7 +98,7 @@ func buildPrograms(ctx context.Context, at folder) error {
 	if err := at.make(); err != nil {
 		return plainDiskError(err, at)
 	}
-	command := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", at.path("bin")+"/",
+	command := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", at.shared("bin")+"/",
 		"./workers/setup", "./gateway", "./workers/ingester", "./workers/aggregator")
 	command.Dir = at.repository
 	command.Stdout, command.Stderr = os.Stderr, os.Stderr
@@ -114,9 +132,9 @@ func restartOutdated(ctx context.Context, c *client, known settings) error {
 	if err != nil {
 		return err
 	}
-	return forAll(servicesOf(program), func(s service) error {
+	return forAll(c.at.stack.servicesOf(program), func(s service) error {
 		r := now.find(s.name)
-		current, err := fingerprint(c.at.bin(s.name), known)
+		current, err := fingerprint(c.at.bin(s.program), known)
 		if err != nil {
 			return err
 		}

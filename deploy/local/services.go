@@ -5,19 +5,13 @@ import (
 	"time"
 )
 
-// Addresses of the local stack. All of them are this machine's own; nothing listens for the world.
+// Addresses of what there is one of in every stack. All are this machine's own; nothing listens for the world.
 const (
-	kafkaAddr           = "127.0.0.1:9092"
-	kafkaControllerAddr = "127.0.0.1:9093"
-	clickhouseAddr      = "127.0.0.1:9000"
-	clickhouseHTTPAddr  = "127.0.0.1:8123"
-	valkeyCacheAddr     = "127.0.0.1:6379"
-	valkeySeenAddr      = "127.0.0.1:6380"
-	minioAddr           = "127.0.0.1:9100"
-	minioConsoleAddr    = "127.0.0.1:9101"
-	temporalAddr        = "127.0.0.1:7233"
-	temporalUIAddr      = "127.0.0.1:8233"
-	gatewayAddr         = "127.0.0.1:8080"
+	valkeyCacheAddr  = "127.0.0.1:6379"
+	minioAddr        = "127.0.0.1:9100"
+	minioConsoleAddr = "127.0.0.1:9101"
+	temporalAddr     = "127.0.0.1:7233"
+	temporalUIAddr   = "127.0.0.1:8233"
 )
 
 // group says when a service starts and stops: programs after the servers, and before them when stopping.
@@ -33,6 +27,8 @@ type service struct {
 	name  string
 	what  string // for a person, a few words
 	group group
+	// program is which of our programs it is.
+	program string
 	// addrs are the addresses it listens on; the first is the one to use it by.
 	addrs []string
 	// installs names what must be installed before it can start.
@@ -57,42 +53,47 @@ type site struct {
 	settings settings
 }
 
-// services is the table of the local stack.
-func services() []service {
-	return append([]service{
-		kafkaService(),
-		clickhouseService(),
-		valkeyService("valkey-cache", "Valkey: catalogue cache", valkeyCacheAddr, valkeyCacheConfig),
-		valkeyService("valkey-seen", "Valkey: seen index", valkeySeenAddr, valkeySeenConfig),
-		minioService(),
-		temporalService(),
-	}, programServices()...)
+// services is the table of the stack.
+func (s stack) services() []service {
+	var all []service
+	for i := range s.kafka {
+		all = append(all, kafkaService(s, i))
+	}
+	for _, n := range s.clicks {
+		all = append(all, clickhouseService(s, n))
+	}
+	all = append(all, valkeyService(node{"valkey-cache", []string{valkeyCacheAddr}}, "Valkey: catalogue cache", valkeyCacheConfig, nil))
+	for _, n := range s.seen {
+		all = append(all, valkeyService(n, "Valkey: seen index", valkeySeenConfig, s.seenCluster()))
+	}
+	all = append(all, minioService(), temporalService())
+	return append(all, s.programs()...)
 }
 
-func servicesOf(g group) []service {
+func (s stack) servicesOf(g group) []service {
 	var found []service
-	for _, s := range services() {
-		if s.group == g {
-			found = append(found, s)
+	for _, one := range s.services() {
+		if one.group == g {
+			found = append(found, one)
 		}
 	}
 	return found
 }
 
-func findService(name string) (service, bool) {
-	for _, s := range services() {
-		if s.name == name {
-			return s, true
+func (s stack) find(name string) (service, bool) {
+	for _, one := range s.services() {
+		if one.name == name {
+			return one, true
 		}
 	}
 	return service{}, false
 }
 
-// serviceNames lists the names for messages.
-func serviceNames() []string {
+// names lists the services for messages.
+func (s stack) names() []string {
 	var names []string
-	for _, s := range services() {
-		names = append(names, s.name)
+	for _, one := range s.services() {
+		names = append(names, one.name)
 	}
 	return names
 }

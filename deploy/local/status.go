@@ -31,7 +31,7 @@ func (c *statusCommand) Run(ctx context.Context, at folder) error {
 	out.SetOutputMirror(os.Stdout)
 	out.SetStyle(table.StyleLight)
 	out.AppendHeader(table.Row{"name", "state", "pid", "since", "restarts", "address", "what"})
-	for _, s := range services() {
+	for _, s := range at.stack.services() {
 		r := now.find(s.name)
 		out.AppendRow(table.Row{s.name, r.State, number(r.PID), age(r.Since), r.Restarts, strings.Join(s.addrs, " "), s.what})
 	}
@@ -41,7 +41,7 @@ func (c *statusCommand) Run(ctx context.Context, at folder) error {
 			fmt.Printf("%s: %s\n", r.Name, r.Problem)
 		}
 	}
-	fmt.Printf("Temporal UI    http://%s\nGateway        http://%s\nMinIO console  http://%s\n", temporalUIAddr, gatewayAddr, minioConsoleAddr)
+	fmt.Printf("Temporal UI    http://%s\nGateway        http://%s\nMinIO console  http://%s\n", temporalUIAddr, addrsOf(at.stack.gateways), minioConsoleAddr)
 	return nil
 }
 

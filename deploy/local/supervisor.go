@@ -49,7 +49,7 @@ func (superviseCommand) Run(at folder) error {
 	}
 	s := &supervisor{at: at, log: log, build: build, children: map[string]*child{}, leave: make(chan struct{})}
 	spawn := newSpawner()
-	for _, service := range services() {
+	for _, service := range at.stack.services() {
 		s.children[service.name] = newChild(service, at, spawn, log)
 	}
 	log.Info("supervisor is up", "pid", os.Getpid())
@@ -111,7 +111,7 @@ func (s *supervisor) answerServices(w http.ResponseWriter, r *http.Request) {
 		s.probe(r.Context())
 	}
 	answer := overview{Build: s.build, PID: os.Getpid()}
-	for _, service := range services() {
+	for _, service := range s.at.stack.services() {
 		answer.Services = append(answer.Services, s.children[service.name].snapshot())
 	}
 	w.Header().Set("Content-Type", "application/json")
@@ -119,7 +119,7 @@ func (s *supervisor) answerServices(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *supervisor) probe(ctx context.Context) {
-	known, err := ensureSettings(s.at.envFile())
+	known, err := ensureSettings(s.at)
 	if err != nil {
 		s.log.Error("cannot read settings", "error", err)
 		return
@@ -135,7 +135,7 @@ func (s *supervisor) probe(ctx context.Context) {
 func (s *supervisor) answerOrder(w http.ResponseWriter, r *http.Request) {
 	c, ok := s.children[r.PathValue("name")]
 	if !ok {
-		http.Error(w, unknownService(r.PathValue("name")).Error(), http.StatusNotFound)
+		http.Error(w, unknownService(s.at, r.PathValue("name")).Error(), http.StatusNotFound)
 		return
 	}
 	s.log.Info("order", "order", r.PathValue("order"), "service", c.service.name)
@@ -158,7 +158,7 @@ func (s *supervisor) answerOrder(w http.ResponseWriter, r *http.Request) {
 func (s *supervisor) down() {
 	for _, g := range []group{program, server} {
 		var all sync.WaitGroup
-		for _, service := range servicesOf(g) {
+		for _, service := range s.at.stack.servicesOf(g) {
 			all.Go(s.children[service.name].stop)
 		}
 		all.Wait()

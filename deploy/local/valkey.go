@@ -17,30 +17,36 @@ const (
 	valkeySeenConfig  = "maxmemory 2gb\nmaxmemory-policy noeviction\nset-max-intset-entries 1024\n"
 )
 
-func valkeyService(name, what, addr, config string) service {
+// valkeyService is one Valkey. Cluster is what a member of a Valkey cluster believes at its first start; nil for one of its own.
+func valkeyService(n node, what, own string, cluster *valkeyCluster) service {
 	return service{
-		name: name, what: what, group: server,
-		addrs:    []string{addr},
+		name: n.name, what: what, group: server,
+		addrs:    n.addrs,
 		installs: []string{"valkey"},
 		prepare: func(_ context.Context, at site) error {
-			_, port, err := net.SplitHostPort(addr)
+			_, port, err := net.SplitHostPort(n.addr())
 			if err != nil {
 				return fmt.Errorf("read address: %w", err)
 			}
-			return writeConfigAs(at, "valkey.conf", name+".conf", map[string]any{
-				"Port": port, "Data": at.data(name), "Password": at.settings["CLICKLEDGER_VALKEY_PASSWORD"], "Own": config,
+			if cluster != nil {
+				if err := cluster.introduce(at, n); err != nil {
+					return err
+				}
+			}
+			return writeConfigAs(at, "valkey.conf", n.name+".conf", map[string]any{
+				"Port": port, "Data": at.data(n.name), "Password": at.settings["CLICKLEDGER_VALKEY_PASSWORD"], "Own": own, "Cluster": cluster != nil,
 			})
 		},
 		command: func(at site) []string {
-			return []string{at.tool(valkeyFolder, "valkey-server"), at.path("etc", name+".conf")}
+			return []string{at.tool(valkeyFolder, "valkey-server"), at.path("etc", n.name+".conf")}
 		},
-		ready:       func(ctx context.Context, at site) error { return valkeyReady(ctx, at, addr) },
+		ready:       func(ctx context.Context, at site) error { return valkeyReady(ctx, at, n.addr(), cluster != nil) },
 		stopTimeout: 10 * time.Second,
 	}
 }
 
-// valkeyReady logs in and pings. Two lines of the protocol need no client.
-func valkeyReady(ctx context.Context, at site, addr string) error {
+// valkeyReady logs in and pings; a member of a cluster must have found it. Some lines of the protocol need no client.
+func valkeyReady(ctx context.Context, at site, addr string, clustered bool) error {
 	dialer := net.Dialer{Timeout: probeTimeout}
 	connection, err := dialer.DialContext(ctx, "tcp", addr)
 	if err != nil {
@@ -62,6 +68,9 @@ func valkeyReady(ctx context.Context, at site, addr string) error {
 		if strings.TrimSpace(line) != want {
 			return errors.New("answered: " + strings.TrimSpace(line))
 		}
+	}
+	if clustered {
+		return valkeyClusterReady(connection, answers)
 	}
 	return nil
 }

@@ -9,8 +9,33 @@ import (
 	"strings"
 )
 
-// EnvFile is where the local stack keeps its settings, from the project's root.
-const EnvFile = ".local/env"
+// StackVariable is the switch of everything that uses the local stack: unset or
+// StackLocal is one of each server and program, StackCluster is several. It is
+// read by tests and tools, not by the programs.
+const (
+	StackVariable = "STACK"
+	StackLocal    = "local"
+	StackCluster  = "cluster"
+)
+
+// StackFolder is where a stack keeps its settings, data and logs, from the
+// project's root.
+func StackFolder(stack string) string {
+	if stack == StackCluster {
+		return ".local/cluster"
+	}
+	return ".local"
+}
+
+// LocalFolder is StackFolder of the stack that the environment chooses.
+func LocalFolder() (string, error) {
+	switch stack := os.Getenv(StackVariable); stack {
+	case "", StackLocal, StackCluster:
+		return StackFolder(stack), nil
+	default:
+		return "", fmt.Errorf("%s=%s: there are the stacks %s and %s", StackVariable, stack, StackLocal, StackCluster)
+	}
+}
 
 // ReadEnvFile reads KEY=VALUE lines; empty lines and lines that begin with #
 // are passed over.
@@ -35,7 +60,8 @@ func ReadEnvFile(path string) (map[string]string, error) {
 }
 
 // LocalVariables finds the local stack's settings from the working directory
-// upwards: the nearest directory with a go.mod holds `.local/env`. Variables
+// upwards: the nearest directory with a go.mod holds `.local/env`, or the
+// cluster's, see StackVariable. Variables
 // of the process's environment that begin with Prefix win.
 func LocalVariables() (map[string]string, error) {
 	dir, err := os.Getwd()
@@ -52,9 +78,13 @@ func LocalVariables() (map[string]string, error) {
 		}
 		dir = parent
 	}
-	variables, err := ReadEnvFile(filepath.Join(dir, EnvFile))
+	folder, err := LocalFolder()
+	if err != nil {
+		return nil, err
+	}
+	variables, err := ReadEnvFile(filepath.Join(dir, folder, "env"))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("the local stack was never started here (%s is missing): run `just up`", EnvFile)
+		return nil, fmt.Errorf("the local stack was never started here (%s/env is missing): run `just up`, or `just cluster` for the cluster", folder)
 	}
 	if err != nil {
 		return nil, err
