@@ -17,6 +17,9 @@ const (
 	tabPerSecond = 20
 	streamTabs   = 8 // at least
 	issuedAtOnce = 1000
+	// catchUpMax is how far behind its schedule a stream may be to catch up;
+	// what was not clicked during an outage is not clicked all at once after it.
+	catchUpMax = time.Second
 )
 
 // Stream is steady light traffic while something else happens: every click is
@@ -55,11 +58,14 @@ func NewStream(ctx context.Context, admin *client.API, c *Clicker, ads []int64, 
 
 func (s *Stream) feed(issued []*Impression, work chan<- *Impression, interval time.Duration) {
 	defer close(work)
-	ticker := time.NewTicker(interval)
-	defer ticker.Stop()
+	due := time.Now()
 	for _, impression := range issued {
+		due = due.Add(interval)
+		if time.Since(due) > catchUpMax {
+			due = time.Now()
+		}
 		select {
-		case <-ticker.C:
+		case <-time.After(time.Until(due)):
 		case <-s.stop:
 			return
 		}
