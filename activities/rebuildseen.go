@@ -21,11 +21,11 @@ const refillSpan = 15 * time.Minute
 
 // seenIndex is the index that is rebuilt.
 type seenIndex interface {
-	Complete(ctx context.Context) (bool, error)
-	BeginRebuild(ctx context.Context, nonce string) (runID string, err error)
-	Rebuilding(ctx context.Context, nonce, runID string) (bool, error)
-	Mark(ctx context.Context, ids []click.ImpressionID) error
-	FinishRebuild(ctx context.Context, nonce, runID string) (complete bool, err error)
+	Missing(ctx context.Context) (shards []int, err error)
+	BeginRebuild(ctx context.Context, nonce string, shards []int) (runs string, err error)
+	Rebuilding(ctx context.Context, nonce, runs string) (bool, error)
+	Remark(ctx context.Context, runs string, ids []click.ImpressionID) (marked int, err error)
+	FinishRebuild(ctx context.Context, nonce, runs string) (complete bool, err error)
 }
 
 // impressions is the store that knows what was counted.
@@ -43,7 +43,7 @@ type RebuildSeen struct {
 
 // RefillSeenInput says what to do with an index that is complete already.
 type RefillSeenInput struct {
-	Force bool `json:"force,omitempty"` // refill it all the same
+	Force bool `json:"force,omitempty"` // refill all of it all the same
 }
 
 // RefillSeenResult is what was put into the index.
@@ -51,13 +51,16 @@ type RefillSeenResult struct {
 	Impressions     uint64 `json:"impressions"`
 	CompleteAlready bool   `json:"complete_already,omitempty"`
 	IssuedSince     string `json:"issued_since,omitempty"` // RFC 3339
+	// Shards are those that were refilled, where that was not all of them.
+	Shards []int `json:"shards,omitempty"`
 }
 
 // refillCursor is how far a rebuild came: its heartbeat, which operators see in
 // the UI and the next attempt goes on from.
 type refillCursor struct {
 	Nonce       string    `json:"nonce"`
-	RunID       string    `json:"run_id"`
+	RunID       string    `json:"run_id"` // of the servers, each with its shards that are refilled
+	Shards      []int     `json:"shards,omitempty"`
 	IssuedSince time.Time `json:"issued_since"`
 	Through     time.Time `json:"through"` // the clicks of all minutes before are refilled
 	Until       time.Time `json:"until"`   // the last span begins at or before it and has no end
@@ -65,8 +68,9 @@ type refillCursor struct {
 	PerSecond   uint64    `json:"per_second"` // of this attempt
 }
 
-// RefillSeen marks every counted impression that the index must know, then
-// declares the index complete. Its order is what makes it exact: the nonce is
+// RefillSeen marks every counted impression that the index must know, in those
+// of its shards that cannot be trusted, then declares them complete: what one
+// server of several lost is refilled, what the others have is not. Its order is what makes it exact: the nonce is
 // in every shard before the store is read, so whatever is lost from then on
 // takes the nonce with it, and a click stored after the read is marked by the
 // ingester that stored it.
@@ -81,13 +85,14 @@ func (r *RebuildSeen) RefillSeen(ctx context.Context, in RefillSeenInput) (Refil
 		return RefillSeenResult{}, err
 	}
 	if !resumed {
+		var shards []int // all
 		if !in.Force {
-			complete, err := r.Seen.Complete(ctx)
-			if complete || err != nil {
-				return RefillSeenResult{CompleteAlready: complete}, err
+			shards, err = r.Seen.Missing(ctx)
+			if err != nil || len(shards) == 0 {
+				return RefillSeenResult{CompleteAlready: err == nil}, err
 			}
 		}
-		if at, err = r.begin(ctx); err != nil {
+		if at, err = r.begin(ctx, shards); err != nil {
 			return RefillSeenResult{}, err
 		}
 	}
@@ -98,7 +103,7 @@ func (r *RebuildSeen) RefillSeen(ctx context.Context, in RefillSeenInput) (Refil
 	if err == nil && !complete {
 		err = lostWhileRebuilt()
 	}
-	return RefillSeenResult{Impressions: at.Impressions, IssuedSince: at.IssuedSince.UTC().Format(time.RFC3339)}, err
+	return RefillSeenResult{Impressions: at.Impressions, IssuedSince: at.IssuedSince.UTC().Format(time.RFC3339), Shards: at.Shards}, err
 }
 
 // resume is where the last attempt was, if all that it marked is still there.
@@ -113,15 +118,15 @@ func (r *RebuildSeen) resume(ctx context.Context) (at refillCursor, resumed bool
 	return at, resumed, err
 }
 
-func (r *RebuildSeen) begin(ctx context.Context) (refillCursor, error) {
+func (r *RebuildSeen) begin(ctx context.Context, shards []int) (refillCursor, error) {
 	nonce := rand.Text()
-	runID, err := r.Seen.BeginRebuild(ctx, nonce)
+	runID, err := r.Seen.BeginRebuild(ctx, nonce, shards)
 	if err != nil {
 		return refillCursor{}, err
 	}
 	now := r.Now()
 	since := click.SeenSince(r.Validity, now)
-	at := refillCursor{Nonce: nonce, RunID: runID, IssuedSince: since, Through: click.SeenWindow(since), Until: now}
+	at := refillCursor{Nonce: nonce, RunID: runID, Shards: shards, IssuedSince: since, Through: click.SeenWindow(since), Until: now}
 	activity.RecordHeartbeat(ctx, at)
 	return at, nil
 }
@@ -136,10 +141,11 @@ func (r *RebuildSeen) refill(ctx context.Context, at *refillCursor) error {
 		}
 		here := *at
 		err := r.Impressions.StreamSpan(ctx, at.IssuedSince, at.Through, to, func(ids []click.ImpressionID) error {
-			if err := r.Seen.Mark(ctx, ids); err != nil {
+			marked, err := r.Seen.Remark(ctx, at.RunID, ids)
+			if err != nil {
 				return err
 			}
-			here.Impressions += uint64(len(ids))
+			here.Impressions += uint64(marked)
 			here.PerSecond = uint64(float64(here.Impressions-before) / time.Since(began).Seconds())
 			// The span is not done: a next attempt counts and marks it again.
 			shown := *at

@@ -23,18 +23,27 @@ type rebuilt struct {
 	since           time.Time
 	did             []string
 	nonces          []string
+	shards          []int
 }
 
-func (r *rebuilt) Complete(context.Context) (bool, error) { return r.complete, nil }
+func (r *rebuilt) Missing(context.Context) ([]int, error) {
+	if r.complete {
+		return nil, nil
+	}
+	return []int{2, 7}, nil
+}
 
-func (r *rebuilt) BeginRebuild(_ context.Context, nonce string) (string, error) {
-	r.did, r.nonces = append(r.did, "begin"), append(r.nonces, nonce)
+func (r *rebuilt) BeginRebuild(_ context.Context, nonce string, shards []int) (string, error) {
+	r.did, r.nonces, r.shards = append(r.did, "begin"), append(r.nonces, nonce), shards
 	return "run", nil
 }
 
-func (r *rebuilt) Mark(context.Context, []click.ImpressionID) error {
+func (r *rebuilt) Remark(_ context.Context, runs string, ids []click.ImpressionID) (int, error) {
 	r.did = append(r.did, "mark")
-	return nil
+	if runs != "run" {
+		return 0, errors.New("marks for another rebuild")
+	}
+	return len(ids), nil
 }
 
 func (r *rebuilt) FinishRebuild(_ context.Context, nonce, runID string) (bool, error) {
@@ -91,6 +100,9 @@ func TestRefillBeginsBeforeItReadsAndFinishesLast(t *testing.T) {
 	}
 	if result.Impressions != 5 || r.nonces[0] != r.nonces[1] {
 		t.Errorf("refilled %d with nonces %v", result.Impressions, r.nonces)
+	}
+	if want := []int{2, 7}; !slices.Equal(r.shards, want) || !slices.Equal(result.Shards, want) {
+		t.Errorf("refilled the shards %v and said %v, want %v: those that are missing", r.shards, result.Shards, want)
 	}
 	if want := time.Date(2026, 11, 22, 4, 0, 0, 0, time.UTC); !r.since.Equal(want) {
 		t.Errorf("reads from %v, want %v: validity and six hours back", r.since, want)
@@ -154,7 +166,7 @@ func TestCompleteIndexIsRefilledOnlyByForce(t *testing.T) {
 	if err != nil || !result.CompleteAlready || len(r.did) != 0 {
 		t.Errorf("result %+v after %v: %v", result, r.did, err)
 	}
-	if _, err := r.refill(t, RefillSeenInput{Force: true}); err != nil || len(r.did) == 0 {
-		t.Errorf("force did %v: %v", r.did, err)
+	if _, err := r.refill(t, RefillSeenInput{Force: true}); err != nil || len(r.did) == 0 || r.shards != nil {
+		t.Errorf("force did %v for the shards %v: %v", r.did, r.shards, err)
 	}
 }

@@ -77,11 +77,11 @@ type Config struct {
 	MinutesRetentionDays int `env:"MINUTES_RETENTION_DAYS" envDefault:"400" help:"how many days it keeps figures per minute, at least 400"`
 	HoursRetentionDays   int `env:"HOURS_RETENTION_DAYS" envDefault:"1095" help:"how many days it keeps figures per hour; those per day, week and month stay"`
 
-	ValkeyCacheAddr string `env:"VALKEY_CACHE_ADDR" envDefault:"127.0.0.1:6379" help:"catalogue cache; may evict"`
-	ValkeySeenAddr  string `env:"VALKEY_SEEN_ADDR" envDefault:"127.0.0.1:6380" help:"seen index; must not evict"`
-	ValkeyPassword  string `env:"VALKEY_PASSWORD" help:"of both"`
-	AdCacheBytesMax int64  `env:"AD_CACHE_BYTES_MAX" envDefault:"134217728" help:"memory of the ads that a gateway keeps in process, some 410 bytes each"`
-	SeenShards      int    `env:"SEEN_SHARDS" envDefault:"16" help:"shards of the seen index; another number has it rebuilt"`
+	ValkeyCacheAddr string   `env:"VALKEY_CACHE_ADDR" envDefault:"127.0.0.1:6379" help:"catalogue cache; may evict"`
+	ValkeySeenAddrs []string `env:"VALKEY_SEEN_ADDR" envDefault:"127.0.0.1:6380" help:"seen index; must not evict; of a Valkey cluster several, host:port[,host:port…]"`
+	ValkeyPassword  string   `env:"VALKEY_PASSWORD" help:"of both"`
+	AdCacheBytesMax int64    `env:"AD_CACHE_BYTES_MAX" envDefault:"134217728" help:"memory of the ads that a gateway keeps in process, some 410 bytes each"`
+	SeenShards      int      `env:"SEEN_SHARDS" envDefault:"16" help:"shards of the seen index; another number has it rebuilt"`
 
 	S3Endpoint  string `env:"S3_ENDPOINT" envDefault:"127.0.0.1:9100"`
 	S3AccessKey string `env:"S3_ACCESS_KEY,required"`
@@ -166,6 +166,7 @@ func (c Config) check() []error {
 	fault(c.TokenValidity <= 0, "TOKEN_VALIDITY %v must be positive", c.TokenValidity)
 	fault(c.Partitions < 1, "PARTITIONS %d must be at least 1", c.Partitions)
 	fault(c.KafkaReplicas < 1, "KAFKA_REPLICAS %d must be at least 1", c.KafkaReplicas)
+	fault(len(c.ValkeySeenAddrs) == 0, "VALKEY_SEEN_ADDR is empty")
 	fault(c.SeenShards < 1 || c.SeenShards > 9999, "SEEN_SHARDS %d must be from 1 to 9999", c.SeenShards)
 	fault(c.LakeRetentionDays < lakeRetentionDaysMin, "LAKE_RETENTION_DAYS %d must be at least %d", c.LakeRetentionDays, lakeRetentionDaysMin)
 	fault(c.ClicksRetentionDays < clicksRetentionDaysMin, "CLICKS_RETENTION_DAYS %d must be at least %d", c.ClicksRetentionDays, clicksRetentionDaysMin)

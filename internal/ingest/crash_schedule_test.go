@@ -317,7 +317,7 @@ func (s *schedule) rebuild(context.Context) error {
 }
 
 func (s *schedule) rebuildOnce(ctx context.Context, nonce string) (bool, error) {
-	runID, err := s.grounds.seen.BeginRebuild(ctx, nonce)
+	runID, err := s.grounds.seen.BeginRebuild(ctx, nonce, nil)
 	if err != nil {
 		return false, err
 	}

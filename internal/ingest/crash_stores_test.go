@@ -18,7 +18,7 @@ type grounds struct {
 	}
 	seen interface {
 		seenIndex
-		BeginRebuild(ctx context.Context, nonce string) (runID string, err error)
+		BeginRebuild(ctx context.Context, nonce string, shards []int) (runID string, err error)
 		FinishRebuild(ctx context.Context, nonce, runID string) (bool, error)
 		Drop(ctx context.Context) error
 	}
@@ -179,7 +179,7 @@ func (x *index) Complete(context.Context) (complete bool, err error) {
 	return complete, nil
 }
 
-func (x *index) BeginRebuild(_ context.Context, nonce string) (runID string, err error) {
+func (x *index) BeginRebuild(_ context.Context, nonce string, _ []int) (runID string, err error) {
 	x.command(func() { x.building = nonce })
 	return "run", nil
 }

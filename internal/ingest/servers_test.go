@@ -77,7 +77,7 @@ func newServers(t *testing.T) *servers {
 func (s *servers) rebuild(ctx context.Context) error {
 	s.rebuilds.Add(1)
 	nonce := rand.Text()
-	runID, err := s.seen.BeginRebuild(ctx, nonce)
+	runID, err := s.seen.BeginRebuild(ctx, nonce, nil)
 	if err != nil {
 		return err
 	}

@@ -5,11 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	vk "github.com/valkey-io/valkey-go"
@@ -28,45 +26,30 @@ const (
 
 // SeenIndex remembers which impressions were counted: one set per shard and
 // issue second, whose members are the impressions' Random62. It belongs to a
-// Valkey of its own, which must not evict and keeps nothing across a restart.
+// Valkey of its own, or to several that share its shards as a Valkey cluster
+// does; they must not evict, and keep nothing across a restart.
 //
 // Every answer is checked against the shards' sentinels, so that an index that
 // was lost, wholly or in part, is noticed instead of believed. It is safe for
-// concurrent use. Errors wrap click.ErrUnavailable when Valkey does not answer.
+// concurrent use. Errors wrap click.ErrUnavailable when a Valkey does not answer,
+// or while a shard is on its way from one to another.
 type SeenIndex struct {
-	client   vk.Client
-	addr     string
+	servers  *seenServers
 	prefix   string
 	named    []string // what the keys of each shard begin with
 	shards   int
 	validity time.Duration
-	memory   atomic.Pointer[SeenMemory]
 }
 
 // OpenSeenIndex makes the seen index of c. A server that is away is no error:
 // each call dials again.
 func OpenSeenIndex(c config.Config) (*SeenIndex, error) {
-	client, err := vk.NewClient(vk.ClientOption{
-		InitAddress:      []string{c.ValkeySeenAddr},
-		Username:         c.ValkeyUser,
-		Password:         c.ValkeyPassword,
-		TLSConfig:        c.TLS(c.ValkeyTLS),
-		Dialer:           net.Dialer{Timeout: seenDialTimeout},
-		ConnWriteTimeout: seenWriteTimeout,
-		DisableCache:     true,
-		// A client even while the server is away.
-		ForceSingleClient: true,
-		// One pipeline is one connection, so one run of the server. A retry by
-		// the library could answer the second half from another run.
-		DisableRetry:      true,
-		PipelineMultiplex: -1,
-	})
-	if client == nil {
-		return nil, fmt.Errorf("open seen index at %s: %w", c.ValkeySeenAddr, err)
+	servers, err := newSeenServers(c)
+	if err != nil {
+		return nil, err
 	}
 	index := &SeenIndex{
-		client:   client,
-		addr:     c.ValkeySeenAddr,
+		servers:  servers,
 		prefix:   c.KeyPrefix() + "seen:",
 		shards:   c.SeenShards,
 		validity: c.TokenValidity,
@@ -80,14 +63,18 @@ func OpenSeenIndex(c config.Config) (*SeenIndex, error) {
 }
 
 // Close ends the connections.
-func (s *SeenIndex) Close() { s.client.Close() }
+func (s *SeenIndex) Close() { s.servers.close() }
 
-// Ping reports whether the server answers.
+// Ping reports whether the server of every shard answers.
 func (s *SeenIndex) Ping(ctx context.Context) error {
-	if err := s.client.Do(ctx, s.client.B().Ping().Build()).Error(); err != nil {
-		return s.fault("ping", err)
-	}
-	return nil
+	return s.onServers(ctx, s.everyShard(), func(part seenPart) error {
+		for _, answer := range part.server.client.DoMulti(ctx, s.appendSentinels(nil, part)...) {
+			if _, err := readSentinel(part.server, answer); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // Remembers reports whether the index, if complete, surely still knows id at
@@ -109,29 +96,35 @@ func (s *SeenIndex) Ask(ctx context.Context, ids []click.ImpressionID) ([]bool, 
 	return seen, nil
 }
 
-// askChunk is one pipeline: sentinels, the server's own account of itself, the
-// question, sentinels again. Only if nothing was lost from the first to the
-// last does "not in the set" mean "never counted".
+// askChunk asks each server for its part.
 func (s *SeenIndex) askChunk(ctx context.Context, members []seenMember, seen []bool) error {
 	sets, shards := setsOf(members)
-	commands := make([]vk.Completed, 0, len(sets)+2*len(shards)+1)
-	commands = s.appendSentinels(commands, shards)
-	commands = append(commands, s.info())
-	for _, set := range sets {
-		commands = append(commands, s.client.B().Smismember().Key(s.setKey(set[0].key)).Member(texts(set)...).Build())
-	}
-	commands = s.appendSentinels(commands, shards)
+	return s.onServers(ctx, shards, func(part seenPart) error { return s.askServer(ctx, part, setsIn(sets, part), seen) })
+}
 
-	answers := s.client.DoMulti(ctx, commands...)
-	first, info := answers[:len(shards)], answers[len(shards)]
-	asked, last := answers[len(shards)+1:len(answers)-len(shards)], answers[len(answers)-len(shards):]
-	if err := s.trust(ctx, shards, first, info, last); err != nil {
+// askServer is one pipeline: sentinels, the server's own account of itself, the
+// question, sentinels again. Only if nothing was lost from the first to the
+// last does "not in the set" mean "never counted".
+func (s *SeenIndex) askServer(ctx context.Context, part seenPart, sets [][]seenMember, seen []bool) error {
+	client, shards := part.server.client, len(part.shards)
+	commands := make([]vk.Completed, 0, len(sets)+2*shards+1)
+	commands = s.appendSentinels(commands, part)
+	commands = append(commands, part.server.info())
+	for _, set := range sets {
+		commands = append(commands, client.B().Smismember().Key(s.setKey(set[0].key)).Member(texts(set)...).Build())
+	}
+	commands = s.appendSentinels(commands, part)
+
+	answers := client.DoMulti(ctx, commands...)
+	first, info := answers[:shards], answers[shards]
+	asked, last := answers[shards+1:len(answers)-shards], answers[len(answers)-shards:]
+	if err := s.trust(ctx, part, first, info, last); err != nil {
 		return err
 	}
 	for i, set := range sets {
 		found, err := asked[i].AsIntSlice()
 		if err != nil {
-			return s.fault("ask", err)
+			return part.server.fault("ask", err)
 		}
 		for j, member := range set {
 			seen[member.at] = found[j] == 1
@@ -141,32 +134,44 @@ func (s *SeenIndex) askChunk(ctx context.Context, members []seenMember, seen []b
 }
 
 // Mark records ids as counted. Marking again changes nothing. The error is
-// click.ErrSeenFull when the server has no memory left for them.
+// click.ErrSeenFull when a server has no memory left for them.
 //
 // It needs no sentinel: a mark is right whether the index is complete or being
 // rebuilt, because the click was stored before it was marked. One that is lost
 // with the index is found again by the rebuild, which reads the store.
 func (s *SeenIndex) Mark(ctx context.Context, ids []click.ImpressionID) error {
-	for chunk := range slices.Chunk(s.membersOf(ids), seenChunkMax) {
-		sets, _ := setsOf(chunk)
-		commands := make([]vk.Completed, 0, 2*len(sets))
-		for _, set := range sets {
-			key := s.setKey(set[0].key)
-			commands = append(commands,
-				s.client.B().Sadd().Key(key).Member(texts(set)...).Build(),
-				s.client.B().Expireat().Key(key).Timestamp(set[0].key.Expiry(s.validity).Unix()).Build())
+	return s.mark(ctx, s.membersOf(ids))
+}
+
+func (s *SeenIndex) mark(ctx context.Context, members []seenMember) error {
+	for chunk := range slices.Chunk(members, seenChunkMax) {
+		sets, shards := setsOf(chunk)
+		err := s.onServers(ctx, shards, func(part seenPart) error { return s.markServer(ctx, part.server, setsIn(sets, part)) })
+		if err != nil {
+			return err
 		}
-		for _, answer := range s.client.DoMulti(ctx, commands...) {
-			if err := answer.Error(); err != nil {
-				return s.fault("mark", err)
-			}
+	}
+	return nil
+}
+
+func (s *SeenIndex) markServer(ctx context.Context, server *seenServer, sets [][]seenMember) error {
+	commands := make([]vk.Completed, 0, 2*len(sets))
+	for _, set := range sets {
+		key := s.setKey(set[0].key)
+		commands = append(commands,
+			server.client.B().Sadd().Key(key).Member(texts(set)...).Build(),
+			server.client.B().Expireat().Key(key).Timestamp(set[0].key.Expiry(s.validity).Unix()).Build())
+	}
+	for _, answer := range server.client.DoMulti(ctx, commands...) {
+		if err := answer.Error(); err != nil {
+			return server.fault("mark", err)
 		}
 	}
 	return nil
 }
 
 // fault names what was tried and says which kind of trouble it is.
-func (s *SeenIndex) fault(verb string, err error) error {
+func (s *seenServer) fault(verb string, err error) error {
 	var refused *vk.ValkeyError
 	if !errors.As(err, &refused) {
 		return fmt.Errorf("%s seen index at %s: %w: %w", verb, s.addr, click.ErrUnavailable, err)
@@ -174,7 +179,8 @@ func (s *SeenIndex) fault(verb string, err error) error {
 	switch word, _, _ := strings.Cut(refused.Error(), " "); word {
 	case "OOM":
 		return fmt.Errorf("%s seen index: %w: raise maxmemory of the Valkey at %s", verb, click.ErrSeenFull, s.addr)
-	case "LOADING", "BUSY", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN":
+	// ASK: the key is not here any more, or not yet, while its slot is moved.
+	case "LOADING", "BUSY", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "ASK":
 		return fmt.Errorf("%s seen index at %s: %w: %w", verb, s.addr, click.ErrUnavailable, err)
 	default:
 		return fmt.Errorf("%s seen index at %s: %w", verb, s.addr, err)
@@ -214,6 +220,17 @@ func setsOf(members []seenMember) (sets [][]seenMember, shards []int) {
 		from = to
 	}
 	return sets, shards
+}
+
+// setsIn are those of the sets that are in a part.
+func setsIn(sets [][]seenMember, part seenPart) [][]seenMember {
+	in := make([][]seenMember, 0, len(sets))
+	for _, set := range sets {
+		if _, has := slices.BinarySearch(part.shards, int(set[0].key.Shard)); has {
+			in = append(in, set)
+		}
+	}
+	return in
 }
 
 func texts(set []seenMember) []string {

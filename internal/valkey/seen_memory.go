@@ -30,19 +30,37 @@ func (m SeenMemory) alarm(addr string) string {
 		m.percent(), m.Used>>20, m.Max>>20, addr)
 }
 
-// Memory is what the server used when it was last asked; zero before.
+// Memory is what the fullest server used when it was last asked; zero before.
 func (s *SeenIndex) Memory() SeenMemory {
-	if m := s.memory.Load(); m != nil {
-		return *m
-	}
-	return SeenMemory{}
+	m, _ := s.fullest()
+	return m
 }
 
-// CheckMemory asks the server how full it is. The alarm is a sentence for
-// operators, empty while less than 80 % is used.
+// fullest is what the fullest server used when it was last asked, and which one
+// that is.
+func (s *SeenIndex) fullest() (most SeenMemory, addr string) {
+	for _, server := range s.servers.known() {
+		m := server.memory.Load()
+		if m == nil {
+			continue
+		}
+		if addr == "" || m.percent() > most.percent() || m.percent() == most.percent() && m.Used > most.Used {
+			most, addr = *m, server.addr
+		}
+	}
+	return most, addr
+}
+
+// CheckMemory asks the servers how full they are. The alarm is a sentence for
+// operators, empty while less than 80 % is used of each.
 func (s *SeenIndex) CheckMemory(ctx context.Context) (alarm string, err error) {
-	if _, err := s.examine(ctx, s.client.Do(ctx, s.info())); err != nil {
+	err = s.onServers(ctx, s.everyShard(), func(part seenPart) error {
+		_, err := s.examine(ctx, part, part.server.client.Do(ctx, part.server.info()))
+		return err
+	})
+	if err != nil {
 		return "", err
 	}
-	return s.Memory().alarm(s.addr), nil
+	most, addr := s.fullest()
+	return most.alarm(addr), nil
 }

@@ -31,7 +31,7 @@ func TestMemoryAlarmComesAt80PerCentAndSaysWhatToRaise(t *testing.T) {
 func TestMemoryIsReadFromTheServer(t *testing.T) {
 	index, _ := newSeenIndex(t)
 	alarm, err := index.CheckMemory(t.Context())
-	if m := index.Memory(); err != nil || m.Used <= 0 || alarm != m.alarm(index.addr) {
+	if m := index.Memory(); err != nil || m.Used <= 0 || alarm != m.alarm(index.servers.all[0].addr) {
 		t.Errorf("alarm %q, memory %+v, %v", alarm, m, err)
 	}
 }

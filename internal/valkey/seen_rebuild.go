@@ -2,7 +2,9 @@ package valkey
 
 import (
 	"context"
-	"errors"
+	"encoding/json"
+	"maps"
+	"slices"
 	"time"
 
 	vk "github.com/valkey-io/valkey-go"
@@ -24,104 +26,203 @@ redis.call('DEL', KEYS[2])
 return 1`
 
 // dropScript removes all keys of a pattern. A script is one command to all
-// others. A page is far below the 8,000 values that Lua can hand over at once.
+// others. One by one: a command of a cluster may not name keys of two slots.
 const dropScript = `
 local cursor = '0'
 repeat
   local page = redis.call('SCAN', cursor, 'MATCH', ARGV[1], 'COUNT', 1000)
   cursor = page[1]
-  if #page[2] > 0 then redis.call('UNLINK', unpack(page[2])) end
+  for _, key in ipairs(page[2]) do redis.call('UNLINK', key) end
 until cursor == '0'
 return 1`
 
-// Complete reports whether every shard can be trusted as it is.
-func (s *SeenIndex) Complete(ctx context.Context) (bool, error) {
-	shards := make([]int, s.shards)
-	for i := range shards {
-		shards[i] = i
-	}
-	commands := append(s.appendSentinels(nil, shards), s.info())
-	answers := s.client.DoMulti(ctx, commands...)
-	sentinels := answers[:len(shards)]
-	err := s.trust(ctx, shards, sentinels, answers[len(shards)], sentinels)
-	if errors.Is(err, click.ErrSeenNotReady) {
-		return false, nil
-	}
-	return err == nil, err
+// seenRuns are the shards of a rebuild by the run of the server that has them:
+// what an operator reads in the heartbeat of a rebuild, as JSON.
+type seenRuns map[string][]int
+
+func (r seenRuns) text() string {
+	text, _ := json.Marshal(r) // cannot fail
+	return string(text)
 }
 
-// BeginRebuild leaves nonce, which must be new, in every shard and returns the
-// server's run id. Whatever is lost from now on takes the nonce with it. An
-// earlier rebuild that still runs can no longer finish.
-func (s *SeenIndex) BeginRebuild(ctx context.Context, nonce string) (runID string, err error) {
-	// One pipeline, one connection: the nonces are in the run that is named.
-	commands := []vk.Completed{s.info()}
-	for shard := range s.shards {
-		commands = append(commands, s.client.B().Set().Key(s.shardKey(shard, buildingName)).Value(nonce).Ex(buildingKept).Build())
+// readRuns reads what BeginRebuild returned. What another version returned is
+// read as no shard at all.
+func (s *SeenIndex) readRuns(text string) (shards []int, runOf map[int]string) {
+	var runs seenRuns
+	if json.Unmarshal([]byte(text), &runs) != nil {
+		return nil, nil
 	}
-	answers := s.client.DoMulti(ctx, commands...)
-	if runID, err = s.examine(ctx, answers[0]); err != nil {
-		return "", err
-	}
-	for _, answer := range answers[1:] {
-		if err := answer.Error(); err != nil {
-			return "", s.fault("begin to rebuild", err)
+	runOf = map[int]string{}
+	for runID, of := range runs {
+		for _, shard := range of {
+			if shard < 0 || shard >= s.shards {
+				return nil, nil // of another number of shards
+			}
+			runOf[shard] = runID
 		}
 	}
-	return runID, nil
+	return slices.Sorted(maps.Keys(runOf)), runOf
 }
 
-// Rebuilding reports whether the rebuild that left nonce in the run of the
-// server named runID has lost nothing so far and may go on.
-func (s *SeenIndex) Rebuilding(ctx context.Context, nonce, runID string) (bool, error) {
-	commands := []vk.Completed{s.info()}
-	for shard := range s.shards {
-		commands = append(commands, s.client.B().Get().Key(s.shardKey(shard, buildingName)).Build())
+// Complete reports whether every shard can be trusted as it is.
+func (s *SeenIndex) Complete(ctx context.Context) (bool, error) {
+	missing, err := s.Missing(ctx)
+	return err == nil && len(missing) == 0, err
+}
+
+// Missing are the shards that cannot be trusted as they are, ascending: those
+// that a rebuild is for.
+func (s *SeenIndex) Missing(ctx context.Context) ([]int, error) {
+	missing := make([]bool, s.shards)
+	err := s.onServers(ctx, s.everyShard(), func(part seenPart) error {
+		answers := part.server.client.DoMulti(ctx, append(s.appendSentinels(nil, part), part.server.info())...)
+		runID, err := s.examine(ctx, part, answers[len(part.shards)])
+		if err != nil {
+			return err
+		}
+		for i, shard := range part.shards {
+			sentinel, err := readSentinel(part.server, answers[i])
+			if err != nil {
+				return err
+			}
+			missing[shard] = s.judge(shard, sentinel, runID) != nil
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
-	answers := s.client.DoMulti(ctx, commands...)
-	run, err := s.examine(ctx, answers[0])
+	return slices.DeleteFunc(s.everyShard(), func(shard int) bool { return !missing[shard] }), nil
+}
+
+// BeginRebuild leaves nonce, which must be new, in each of the shards, all if
+// nil, and returns in which runs of their servers they are. Whatever is lost from
+// now on takes the nonce with it. An earlier rebuild of one of them that still
+// runs can no longer finish.
+func (s *SeenIndex) BeginRebuild(ctx context.Context, nonce string, shards []int) (runs string, err error) {
+	if shards == nil {
+		shards = s.everyShard()
+	}
+	runOf := make([]string, s.shards)
+	err = s.onServers(ctx, shards, func(part seenPart) error {
+		// One pipeline, one connection: the nonces are in the run that is named.
+		commands := []vk.Completed{part.server.info()}
+		for _, shard := range part.shards {
+			commands = append(commands,
+				part.server.client.B().Set().Key(s.shardKey(shard, buildingName)).Value(nonce).Ex(buildingKept).Build())
+		}
+		answers := part.server.client.DoMulti(ctx, commands...)
+		runID, err := s.examine(ctx, part, answers[0])
+		if err != nil {
+			return err
+		}
+		for i, answer := range answers[1:] {
+			if err := answer.Error(); err != nil {
+				return part.server.fault("begin to rebuild", err)
+			}
+			runOf[part.shards[i]] = runID
+		}
+		return nil
+	})
+	if err != nil {
+		return "", err
+	}
+	named := seenRuns{}
+	for _, shard := range shards {
+		named[runOf[shard]] = append(named[runOf[shard]], shard)
+	}
+	return named.text(), nil
+}
+
+// Rebuilding reports whether the rebuild that left nonce in runs has lost
+// nothing so far and may go on.
+func (s *SeenIndex) Rebuilding(ctx context.Context, nonce, runs string) (bool, error) {
+	shards, runOf := s.readRuns(runs)
+	if len(shards) == 0 {
+		return false, nil
+	}
+	same := make([]bool, s.shards)
+	err := s.onServers(ctx, shards, func(part seenPart) error {
+		commands := []vk.Completed{part.server.info()}
+		for _, shard := range part.shards {
+			commands = append(commands, part.server.client.B().Get().Key(s.shardKey(shard, buildingName)).Build())
+		}
+		answers := part.server.client.DoMulti(ctx, commands...)
+		runID, err := s.examine(ctx, part, answers[0])
+		if err != nil {
+			return err
+		}
+		for i, shard := range part.shards {
+			found, err := answers[i+1].ToString()
+			if err != nil && !vk.IsValkeyNil(err) {
+				return part.server.fault("look at the rebuild of", err)
+			}
+			same[shard] = found == nonce && runOf[shard] == runID
+		}
+		return nil
+	})
 	if err != nil {
 		return false, err
 	}
-	same := run == runID
-	for _, answer := range answers[1:] {
-		found, err := answer.ToString()
-		if err != nil && !vk.IsValkeyNil(err) {
-			return false, s.fault("look at the rebuild of", err)
-		}
-		same = same && found == nonce
-	}
-	return same, nil
+	return !slices.ContainsFunc(shards, func(shard int) bool { return !same[shard] }), nil
 }
 
-// FinishRebuild declares complete every shard that still holds nonce, for the
-// run of the server that BeginRebuild named. It reports whether that was all of
-// them; else something was lost meanwhile, and the rebuild must start over.
-func (s *SeenIndex) FinishRebuild(ctx context.Context, nonce, runID string) (bool, error) {
-	commands := make([]vk.Completed, s.shards)
-	for shard := range commands {
-		commands[shard] = s.client.B().Eval().Script(finishScript).Numkeys(2).
-			Key(s.shardKey(shard, sentinelName), s.shardKey(shard, buildingName)).
-			Arg(nonce, s.sentinel(nonce, runID)).Build()
+// Remark marks those of ids that are in the shards of a rebuild, and returns how
+// many they are.
+func (s *SeenIndex) Remark(ctx context.Context, runs string, ids []click.ImpressionID) (int, error) {
+	_, runOf := s.readRuns(runs)
+	members := s.membersOf(ids)
+	if len(runOf) < s.shards {
+		members = slices.DeleteFunc(members, func(m seenMember) bool { return runOf[int(m.key.Shard)] == "" })
 	}
-	all := true
-	for _, answer := range s.client.DoMulti(ctx, commands...) {
-		set, err := answer.AsInt64()
-		if err != nil {
-			return false, s.fault("finish rebuilding", err)
+	return len(members), s.mark(ctx, members)
+}
+
+// FinishRebuild declares complete every shard of a rebuild that still holds
+// nonce, for the runs of the servers that BeginRebuild named. It reports whether
+// that was all of them; else something was lost meanwhile, and they must be
+// rebuilt again.
+func (s *SeenIndex) FinishRebuild(ctx context.Context, nonce, runs string) (bool, error) {
+	shards, runOf := s.readRuns(runs)
+	done := make([]bool, s.shards)
+	err := s.onServers(ctx, shards, func(part seenPart) error {
+		commands := make([]vk.Completed, len(part.shards))
+		for i, shard := range part.shards {
+			commands[i] = part.server.client.B().Eval().Script(finishScript).Numkeys(2).
+				Key(s.shardKey(shard, sentinelName), s.shardKey(shard, buildingName)).
+				Arg(nonce, s.sentinel(nonce, runOf[shard])).Build()
 		}
-		all = all && set == 1
+		var failed error
+		for i, answer := range part.server.client.DoMulti(ctx, commands...) {
+			set, err := answer.AsInt64()
+			if err != nil {
+				failed = part.server.fault("finish rebuilding", err)
+				continue
+			}
+			// Asked again after a redirect, a shard that is done has no nonce any more.
+			done[part.shards[i]] = done[part.shards[i]] || set == 1
+		}
+		return failed
+	})
+	if err != nil {
+		return false, err
 	}
-	return all, nil
+	return len(shards) > 0 && !slices.ContainsFunc(shards, func(shard int) bool { return !done[shard] }), nil
 }
 
 // Drop removes the index of this namespace and nothing else: for the end of a
-// test, or to force a rebuild. It is all gone at one moment, as with a server
-// that was restarted: removed one after the other, sets that a rebuild has just
-// filled could go while the rebuild's nonce stays.
+// test, or to force a rebuild. What a server has of it is all gone at one moment,
+// as with one that was restarted: removed one after the other, sets that a
+// rebuild has just filled could go while the rebuild's nonce stays.
 func (s *SeenIndex) Drop(ctx context.Context) error {
-	if err := s.client.Do(ctx, s.client.B().Eval().Script(dropScript).Numkeys(0).Arg(s.prefix+"*").Build()).Error(); err != nil {
-		return s.fault("drop", err)
+	if err := s.Ping(ctx); err != nil { // finds the servers
+		return err
 	}
-	return nil
+	return s.onServers(ctx, s.everyShard(), func(part seenPart) error {
+		client := part.server.client
+		if err := client.Do(ctx, client.B().Eval().Script(dropScript).Numkeys(0).Arg(s.prefix+"*").Build()).Error(); err != nil {
+			return part.server.fault("drop", err)
+		}
+		return nil
+	})
 }

@@ -28,7 +28,7 @@ const (
 )
 
 // info asks for the sections that hold the above.
-func (s *SeenIndex) info() vk.Completed {
+func (s *seenServer) info() vk.Completed {
 	return s.client.B().Info().Section("server", "memory").Build()
 }
 
@@ -38,84 +38,97 @@ func (s *SeenIndex) sentinel(nonce, runID string) string {
 	return fmt.Sprintf("%s %s", nonce, s.purpose(runID))
 }
 
-// purpose is what a sentinel must end with to be believed: this run of the
-// server, this validity, this number of shards.
+// purpose is what a sentinel must end with to be believed: this run of its
+// server, this validity, this number of shards. A shard that came from another
+// server, with its slot or by way of a replica, was built in another run: nobody
+// can say what it lost on the way, so it is rebuilt, and no other shard is.
 func (s *SeenIndex) purpose(runID string) string {
 	return fmt.Sprintf("run=%s validity=%s shards=%d", runID, s.validity, s.shards)
 }
 
-func (s *SeenIndex) appendSentinels(commands []vk.Completed, shards []int) []vk.Completed {
-	for _, shard := range shards {
-		commands = append(commands, s.client.B().Get().Key(s.shardKey(shard, sentinelName)).Build())
+func (s *SeenIndex) appendSentinels(commands []vk.Completed, part seenPart) []vk.Completed {
+	for _, shard := range part.shards {
+		commands = append(commands, part.server.client.B().Get().Key(s.shardKey(shard, sentinelName)).Build())
 	}
 	return commands
 }
 
-// trust reports whether what was asked between first and last can be believed.
-func (s *SeenIndex) trust(ctx context.Context, shards []int, first []vk.ValkeyResult, info vk.ValkeyResult, last []vk.ValkeyResult) error {
-	runID, err := s.examine(ctx, info)
+// trust reports whether what a server was asked between first and last can be
+// believed.
+func (s *SeenIndex) trust(ctx context.Context, part seenPart, first []vk.ValkeyResult, info vk.ValkeyResult, last []vk.ValkeyResult) error {
+	runID, err := s.examine(ctx, part, info)
 	if err != nil {
 		return err
 	}
-	for i, shard := range shards {
-		before, err := s.readSentinel(first[i])
+	for i, shard := range part.shards {
+		before, err := readSentinel(part.server, first[i])
 		if err != nil {
 			return err
 		}
-		after, err := s.readSentinel(last[i])
+		after, err := readSentinel(part.server, last[i])
 		if err != nil {
 			return err
 		}
-		_, purpose, _ := strings.Cut(before, " ")
-		switch {
-		case before == "":
-			return fmt.Errorf("ask seen index: shard %d has no sentinel: %w", shard, click.ErrSeenNotReady)
-		case before != after:
+		if before != after {
 			return fmt.Errorf("ask seen index: shard %d changed while it was asked: %w", shard, click.ErrSeenNotReady)
-		case purpose != s.purpose(runID):
-			return fmt.Errorf("ask seen index: shard %d was built for %s, not %s: %w",
-				shard, purpose, s.purpose(runID), click.ErrSeenNotReady)
+		}
+		if err := s.judge(shard, before, runID); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
+// judge is nil for a sentinel that says that its shard is complete.
+func (s *SeenIndex) judge(shard int, sentinel, runID string) error {
+	_, purpose, _ := strings.Cut(sentinel, " ")
+	switch {
+	case sentinel == "":
+		return fmt.Errorf("ask seen index: shard %d has no sentinel: %w", shard, click.ErrSeenNotReady)
+	case purpose != s.purpose(runID):
+		return fmt.Errorf("ask seen index: shard %d was built for %s, not %s: %w", shard, purpose, s.purpose(runID), click.ErrSeenNotReady)
+	default:
+		return nil
+	}
+}
+
 // readSentinel is a sentinel's text, empty when there is none.
-func (s *SeenIndex) readSentinel(answer vk.ValkeyResult) (string, error) {
+func readSentinel(server *seenServer, answer vk.ValkeyResult) (string, error) {
 	text, err := answer.ToString()
 	if err != nil && !vk.IsValkeyNil(err) {
-		return "", s.fault("ask", err)
+		return "", server.fault("ask", err)
 	}
 	return text, nil
 }
 
 // examine reads the server's run id and memory, and refuses a server that may
 // evict: it forgets without a trace, so its sentinels are taken away too.
-func (s *SeenIndex) examine(ctx context.Context, info vk.ValkeyResult) (runID string, err error) {
+func (s *SeenIndex) examine(ctx context.Context, part seenPart, info vk.ValkeyResult) (runID string, err error) {
+	server := part.server
 	text, err := info.ToString()
 	if err != nil {
-		return "", s.fault("ask", err)
+		return "", server.fault("ask", err)
 	}
 	facts := parseInfo(text)
-	s.memory.Store(&SeenMemory{Used: number(facts[infoUsed]), Max: number(facts[infoMax])})
+	server.memory.Store(&SeenMemory{Used: number(facts[infoUsed]), Max: number(facts[infoMax])})
 	if policy := facts[infoPolicy]; policy != policyNeeded && policy != policyRemoved {
-		s.distrust(ctx)
+		s.distrust(ctx, part)
 		return "", fmt.Errorf("the Valkey at %s has maxmemory-policy %s and may forget impressions: set it to %s",
-			s.addr, policy, policyNeeded)
+			server.addr, policy, policyNeeded)
 	}
 	if facts[infoRunID] == "" {
-		return "", fmt.Errorf("the Valkey at %s does not tell its run id", s.addr)
+		return "", fmt.Errorf("the Valkey at %s does not tell its run id", server.addr)
 	}
 	return facts[infoRunID], nil
 }
 
-// distrust removes every sentinel, as well as it can.
-func (s *SeenIndex) distrust(ctx context.Context) {
-	commands := make([]vk.Completed, s.shards)
-	for shard := range commands {
-		commands[shard] = s.client.B().Del().Key(s.shardKey(shard, sentinelName)).Build()
+// distrust removes the sentinels of a part, as well as it can.
+func (s *SeenIndex) distrust(ctx context.Context, part seenPart) {
+	commands := make([]vk.Completed, len(part.shards))
+	for i, shard := range part.shards {
+		commands[i] = part.server.client.B().Del().Key(s.shardKey(shard, sentinelName)).Build()
 	}
-	s.client.DoMulti(ctx, commands...)
+	part.server.client.DoMulti(ctx, commands...)
 }
 
 // parseInfo reads the lines name:value of INFO.

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	vk "github.com/valkey-io/valkey-go"
+
 	"clickledger/internal/click"
 	"clickledger/internal/config"
 	"clickledger/internal/stacktest"
@@ -29,16 +31,24 @@ func newSeenIndex(t testing.TB) (*SeenIndex, config.Config) {
 // build makes the index complete with nothing in it.
 func build(t testing.TB, index *SeenIndex) {
 	t.Helper()
-	runID, err := index.BeginRebuild(t.Context(), rand.Text())
+	runID, err := index.BeginRebuild(t.Context(), rand.Text(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	finish(t, index, runID, true)
 }
 
+// client is a way to the first server.
+func client(index *SeenIndex) vk.Client { return index.servers.all[0].client }
+
+// otherRun is what BeginRebuild would have said in another run of the server.
+func otherRun(index *SeenIndex) string {
+	return seenRuns{"0123456789abcdef": index.everyShard()}.text()
+}
+
 func finish(t testing.TB, index *SeenIndex, runID string, want bool) {
 	t.Helper()
-	nonce, err := index.client.Do(t.Context(), index.client.B().Get().Key(index.shardKey(0, buildingName)).Build()).ToString()
+	nonce, err := client(index).Do(t.Context(), client(index).B().Get().Key(index.shardKey(0, buildingName)).Build()).ToString()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +124,7 @@ func TestSetsExpireSixHoursAfterTheirTokens(t *testing.T) {
 		t.Fatal(err)
 	}
 	key := index.setKey(click.SeenKeyOf(ids[0], c.SeenShards))
-	at, err := index.client.Do(t.Context(), index.client.B().Expiretime().Key(key).Build()).AsInt64()
+	at, err := client(index).Do(t.Context(), client(index).B().Expiretime().Key(key).Build()).AsInt64()
 	if want := ids[0].IssuedAt().Unix() + int64((c.TokenValidity+6*time.Hour)/time.Second); err != nil || at != want {
 		t.Errorf("%s expires at %d, want %d: %v", key, at, want, err)
 	}
@@ -130,7 +140,7 @@ func TestLostShardIsNoticed(t *testing.T) {
 	build(t, index)
 	ids := impressions(t, 1, 0)
 	shard := int(click.SeenKeyOf(ids[0], c.SeenShards).Shard)
-	index.client.Do(t.Context(), index.client.B().Del().Key(index.shardKey(shard, sentinelName)).Build())
+	client(index).Do(t.Context(), client(index).B().Del().Key(index.shardKey(shard, sentinelName)).Build())
 	wantNotReady(t, index, ids)
 }
 
@@ -155,20 +165,20 @@ func TestIndexBuiltForOtherSettingsIsNotReady(t *testing.T) {
 
 func TestIndexOfAnEarlierServerRunIsNotReady(t *testing.T) {
 	index, _ := newSeenIndex(t)
-	if _, err := index.BeginRebuild(t.Context(), rand.Text()); err != nil {
+	if _, err := index.BeginRebuild(t.Context(), rand.Text(), nil); err != nil {
 		t.Fatal(err)
 	}
-	finish(t, index, "0123456789abcdef", true)
+	finish(t, index, otherRun(index), true)
 	wantNotReady(t, index, impressions(t, 10, time.Second))
 }
 
 func TestRebuildThatLostAShardStartsOver(t *testing.T) {
 	index, _ := newSeenIndex(t)
-	runID, err := index.BeginRebuild(t.Context(), rand.Text())
+	runID, err := index.BeginRebuild(t.Context(), rand.Text(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	index.client.Do(t.Context(), index.client.B().Del().Key(index.shardKey(1, buildingName)).Build())
+	client(index).Do(t.Context(), client(index).B().Del().Key(index.shardKey(1, buildingName)).Build())
 	finish(t, index, runID, false)
 	if complete, err := index.Complete(t.Context()); err != nil || complete {
 		t.Errorf("complete %v although a shard was lost: %v", complete, err)
@@ -182,7 +192,7 @@ func TestRebuildThatLostAShardStartsOver(t *testing.T) {
 func TestRebuildGoesOnOnlyWhileNothingIsLost(t *testing.T) {
 	index, _ := newSeenIndex(t)
 	nonce := rand.Text()
-	runID, err := index.BeginRebuild(t.Context(), nonce)
+	runID, err := index.BeginRebuild(t.Context(), nonce, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,20 +203,21 @@ func TestRebuildGoesOnOnlyWhileNothingIsLost(t *testing.T) {
 		}
 	}
 	want(nonce, runID, true)
-	want(nonce, "0123456789abcdef", false)
+	want(nonce, otherRun(index), false)
+	want(nonce, "0123456789abcdef", false) // of a version before
 	want(rand.Text(), runID, false)
-	index.client.Do(t.Context(), index.client.B().Del().Key(index.shardKey(3, buildingName)).Build())
+	client(index).Do(t.Context(), client(index).B().Del().Key(index.shardKey(3, buildingName)).Build())
 	want(nonce, runID, false)
 }
 
 func TestOlderRebuildCannotFinish(t *testing.T) {
 	index, _ := newSeenIndex(t)
 	older := rand.Text()
-	runID, err := index.BeginRebuild(t.Context(), older)
+	runID, err := index.BeginRebuild(t.Context(), older, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := index.BeginRebuild(t.Context(), rand.Text()); err != nil {
+	if _, err := index.BeginRebuild(t.Context(), rand.Text(), nil); err != nil {
 		t.Fatal(err)
 	}
 	if done, err := index.FinishRebuild(t.Context(), older, runID); err != nil || done {
@@ -216,7 +227,7 @@ func TestOlderRebuildCannotFinish(t *testing.T) {
 
 func TestSeenIndexAwayIsUnavailable(t *testing.T) {
 	c := stacktest.Config(t)
-	c.ValkeySeenAddr = "127.0.0.1:1"
+	c.ValkeySeenAddrs = []string{"127.0.0.1:1"}
 	index, err := OpenSeenIndex(c)
 	if err != nil {
 		t.Fatal(err)

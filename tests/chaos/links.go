@@ -42,7 +42,7 @@ type network struct {
 // newNetwork starts the proxies before the servers of c.
 func newNetwork(c config.Config) (*network, error) {
 	upstreams := map[string]string{
-		clickhouse: c.ClickHouseAddrs[0], valkeyCache: c.ValkeyCacheAddr, valkeySeen: c.ValkeySeenAddr, temporal: c.TemporalAddr, minio: c.S3Endpoint,
+		clickhouse: c.ClickHouseAddrs[0], valkeyCache: c.ValkeyCacheAddr, valkeySeen: c.ValkeySeenAddrs[0], temporal: c.TemporalAddr, minio: c.S3Endpoint,
 	}
 	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(prometheus.NewRegistry()), zerolog.Nop())
 	n := &network{proxies: map[link]*toxiproxy.Proxy{}}

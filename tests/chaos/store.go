@@ -60,7 +60,7 @@ func (s *store) insist(ctx context.Context, statement string) error {
 func (s *store) wipe(ctx context.Context, target string) error {
 	addr := s.config.ValkeyCacheAddr
 	if target == valkeySeen {
-		addr = s.config.ValkeySeenAddr
+		addr = s.config.ValkeySeenAddrs[0]
 	}
 	return poll.Until(ctx, recoverTimeout, lookInterval, func(ctx context.Context) error {
 		server, err := valkey.NewClient(valkey.ClientOption{InitAddress: []string{addr}, Password: s.config.ValkeyPassword, DisableCache: true})

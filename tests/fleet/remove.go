@@ -16,6 +16,7 @@ import (
 	"clickledger/internal/clickhouse"
 	"clickledger/internal/config"
 	"clickledger/internal/kafka"
+	index "clickledger/internal/valkey"
 )
 
 // keysPerScan is how many keys Valkey looks at in one step.
@@ -29,7 +30,7 @@ func Remove(ctx context.Context, c config.Config) error {
 		removeKafka(ctx, c),
 		clickhouse.DropDatabase(ctx, c),
 		removeKeys(ctx, c, c.ValkeyCacheAddr),
-		removeKeys(ctx, c, c.ValkeySeenAddr),
+		removeSeen(ctx, c),
 		removeBucket(ctx, c))
 }
 
@@ -77,6 +78,15 @@ func removeKeys(ctx context.Context, c config.Config, addr string) error {
 			return nil
 		}
 	}
+}
+
+func removeSeen(ctx context.Context, c config.Config) error {
+	seen, err := index.OpenSeenIndex(c)
+	if err != nil {
+		return err
+	}
+	defer seen.Close()
+	return seen.Drop(ctx)
 }
 
 func removeBucket(ctx context.Context, c config.Config) error {

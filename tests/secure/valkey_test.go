@@ -65,7 +65,7 @@ user clicker on >%s ~* &* +@all
 // fillSeen marks an impression and asks for it.
 func fillSeen(t *testing.T, seen *valkey.SeenIndex) {
 	t.Helper()
-	run, err := seen.BeginRebuild(t.Context(), "secure")
+	run, err := seen.BeginRebuild(t.Context(), "secure", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

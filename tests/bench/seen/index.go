@@ -168,7 +168,7 @@ func (b *bench) checkAndMark(ctx context.Context, ids []click.ImpressionID) (che
 // declareEmpty makes the index complete with nothing in it.
 func (b *bench) declareEmpty(ctx context.Context) error {
 	nonce := rand.Text()
-	runID, err := b.seen.BeginRebuild(ctx, nonce)
+	runID, err := b.seen.BeginRebuild(ctx, nonce, nil)
 	if err != nil {
 		return err
 	}
