@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
@@ -24,13 +25,16 @@ const keysPerScan = 1000
 // Remove deletes everything a namespace keeps in the servers. The Temporal
 // namespace first: its schedules would go on starting workflows.
 func Remove(ctx context.Context, c config.Config) error {
-	return errors.Join(
+	errs := []error{
 		removeTemporal(ctx, c),
 		removeKafka(ctx, c),
 		clickhouse.DropDatabase(ctx, c),
-		removeKeys(ctx, c, c.ValkeyCacheAddr),
-		removeKeys(ctx, c, c.ValkeySeenAddr),
-		removeBucket(ctx, c))
+		removeBucket(ctx, c),
+	}
+	for _, addr := range append([]string{c.ValkeyCacheAddr}, strings.Split(c.ValkeySeenAddr, ",")...) {
+		errs = append(errs, removeKeys(ctx, c, addr))
+	}
+	return errors.Join(errs...)
 }
 
 func removeTemporal(ctx context.Context, c config.Config) error {
@@ -57,8 +61,10 @@ func removeKafka(ctx context.Context, c config.Config) error {
 	return admin.Drop(ctx)
 }
 
+// removeKeys deletes the keys that one Valkey holds; of a cluster each primary is
+// asked by itself. Keys go one by one: they need not be in one slot.
 func removeKeys(ctx context.Context, c config.Config, addr string) error {
-	server, err := valkey.NewClient(valkey.ClientOption{InitAddress: []string{addr}, Password: c.ValkeyPassword, DisableCache: true})
+	server, err := valkey.NewClient(valkey.ClientOption{InitAddress: []string{addr}, ForceSingleClient: true, Password: c.ValkeyPassword, DisableCache: true})
 	if err != nil {
 		return fmt.Errorf("connect to valkey at %s: %w", addr, err)
 	}
@@ -68,8 +74,12 @@ func removeKeys(ctx context.Context, c config.Config, addr string) error {
 		if err != nil {
 			return fmt.Errorf("scan keys at %s: %w", addr, err)
 		}
-		if len(entry.Elements) > 0 {
-			if err := server.Do(ctx, server.B().Unlink().Key(entry.Elements...).Build()).Error(); err != nil {
+		var unlinks valkey.Commands
+		for _, key := range entry.Elements {
+			unlinks = append(unlinks, server.B().Unlink().Key(key).Build())
+		}
+		for _, done := range server.DoMulti(ctx, unlinks...) {
+			if err := done.Error(); err != nil {
 				return fmt.Errorf("delete keys at %s: %w", addr, err)
 			}
 		}
