@@ -16,8 +16,9 @@ import (
 type measured struct {
 	Curve struct {
 		report.Origin
-		Points []point `json:"points"`
-		Bytes  struct {
+		Points        []point `json:"points"`
+		KafkaReplicas int     `json:"kafka_replicas"` // 0 in older reports: one
+		Bytes         struct {
 			Kafka  float64 `json:"kafka"`
 			Store  float64 `json:"store"`
 			Figure float64 `json:"figure"`

@@ -75,7 +75,7 @@ func plan(s settings, rate float64, m measured) []need {
 	}
 
 	gateway := cores("gateway")
-	kafka := cores("kafka") * float64(s.Replicas)
+	kafka := cores("kafka") * float64(s.Replicas) / float64(max(m.Curve.KafkaReplicas, 1))
 	kafkaTB := m.Curve.Bytes.Kafka * mean * secondsPerDay * s.KafkaDays * float64(s.Replicas) / terabyte
 	partitions := count(rate / float64(s.PartitionRate))
 	ingester := cores("ingester")

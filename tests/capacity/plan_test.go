@@ -101,6 +101,17 @@ func TestWhatARateNeeds(t *testing.T) {
 	}
 }
 
+// What brokers of a cluster took was for all copies already.
+func TestCopiesThatWereMeasuredAreNotCountedAgain(t *testing.T) {
+	one, three := example(), example()
+	one.Curve.Points = curveOf(0, 10, "kafka")
+	three.Curve.Points, three.Curve.KafkaReplicas = curveOf(0, 30, "kafka-1", "kafka-2", "kafka-3"), 3
+	want := needOf(t, plan(usual(), 1e6, one), "kafka").Cores
+	if got := needOf(t, plan(usual(), 1e6, three), "kafka").Cores; want == 0 || math.Abs(got-want) > want/1000 {
+		t.Errorf("%v cores by a measurement of three copies, %v by one of one", got, want)
+	}
+}
+
 func TestASmallRateStillHasTwoOfWhatMustNotStandStill(t *testing.T) {
 	needs := plan(usual(), 10, example())
 	for part, want := range map[string]int{"gateway": 2, "ingester": 2, "aggregator": 2, "kafka": 3, "clickhouse": 1} {

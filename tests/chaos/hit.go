@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -17,23 +18,20 @@ const recoverTimeout = 2 * time.Minute
 
 // hand makes the faults of a plan.
 type hand struct {
-	processes map[string]process
-	network   *network
-	store     *store
-	spool     *spool
-	crowd     *crowd
-	score     *score
+	*stage
+	crowd *crowd
+	score *score
 
 	turns map[string]*sync.Mutex // what is hit is hit by one fault at a time
 	under sync.WaitGroup
 }
 
-func newHand(processes map[string]process, n *network, s *store, spool *spool, c *crowd, score *score) *hand {
-	h := &hand{processes: processes, network: n, store: s, spool: spool, crowd: c, score: score, turns: map[string]*sync.Mutex{}}
-	for name := range processes {
+func newHand(s *stage, c *crowd, score *score) *hand {
+	h := &hand{stage: s, crowd: c, score: score, turns: map[string]*sync.Mutex{}}
+	for name := range s.processes {
 		h.turns[name] = new(sync.Mutex)
 	}
-	for l := range n.proxies {
+	for l := range s.network.proxies {
 		h.turns[l.String()] = new(sync.Mutex)
 	}
 	h.turns[spooler] = h.turns[spoolOwner]
@@ -101,7 +99,7 @@ func (h *hand) harm(ctx context.Context, f fault) error {
 	case wipe:
 		return h.store.wipe(ctx, f.target)
 	case refuse:
-		return h.during(ctx, f, func() error { return h.store.refuse(ctx) }, func() error { return h.store.accept(undoing) })
+		return h.during(ctx, f, func() error { return h.store.refuse(ctx, f.target) }, func() error { return h.store.accept(undoing, f.target) })
 	case fillUp:
 		return h.fillUp(ctx, f)
 	case slow, narrow, reset, swallow, cut:
@@ -125,21 +123,32 @@ var errUnfelt = errors.New("nobody was told that a click is not recorded")
 // fillUp fills the disk of a journal while it is needed: without Kafka. A
 // journal that was used before has room of its own; that is taken back first.
 func (h *hand) fillUp(ctx context.Context, f fault) error {
-	away := fault{kind: swallow, link: link{spoolOwner, kafka}}
-	turn := h.turns[away.where()]
-	turn.Lock()
-	defer turn.Unlock()
+	brokers := h.system.linksTo(spoolOwner, kafka)
+	for _, l := range brokers { // in the same order always: nobody waits crosswise
+		turn := h.turns[l.String()]
+		turn.Lock()
+		defer turn.Unlock()
+	}
 	if err := h.compact(ctx); err != nil {
 		return err
 	}
 	before := h.score.declaredSoFar()
 	err := h.during(ctx, f,
-		func() error { return errors.Join(h.spool.fill(), h.network.harm(away)) },
-		func() error { return errors.Join(h.spool.free(), h.network.mend(away)) })
+		func() error { return errors.Join(h.spool.fill(), each(brokers, h.network.harm)) },
+		func() error { return errors.Join(h.spool.free(), each(brokers, h.network.mend)) })
 	if err == nil && h.score.declaredSoFar() == before {
 		err = errUnfelt
 	}
 	return err
+}
+
+// each has nothing come through any of the links, or mends it.
+func each(links []link, do func(fault) error) error {
+	var errs []error
+	for _, l := range links {
+		errs = append(errs, do(fault{kind: swallow, link: l}))
+	}
+	return errors.Join(errs...)
 }
 
 // compact restarts the journal's gateway with a journal without free pages: it
@@ -197,10 +206,8 @@ func (h *hand) feels(ctx context.Context, f fault) error {
 	}
 	err := h.processes[f.target].check(ctx)
 	for _, m := range members {
-		for _, used := range m.role.uses() {
-			if used == f.target {
-				err = errors.Join(err, h.processes[m.name].check(ctx))
-			}
+		if slices.Contains(m.role.uses(), partOf(f.target)) {
+			err = errors.Join(err, h.processes[m.name].check(ctx))
 		}
 	}
 	return err

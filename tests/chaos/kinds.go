@@ -38,7 +38,8 @@ const (
 	aggregator role = "aggregator"
 )
 
-// Servers, by the local stack's names.
+// Parts are what servers there are, by the local stack's names; in a cluster
+// there are several of some: kafka-1, kafka-2.
 const (
 	kafka       = "kafka"
 	clickhouse  = "clickhouse"
@@ -59,9 +60,7 @@ var members = [...]member{
 	{"gateway-1", gateway}, {"gateway-2", gateway}, {"ingester-1", ingester}, {"ingester-2", ingester}, {"aggregator", aggregator},
 }
 
-var servers = [...]string{kafka, clickhouse, valkeyCache, valkeySeen, temporal, minio}
-
-// uses says which servers a program of a role talks to: cutting another
+// uses says which parts a program of a role talks to: cutting another
 // connection harms nobody.
 func (r role) uses() []string {
 	switch r {
@@ -76,31 +75,6 @@ func (r role) uses() []string {
 	}
 }
 
-// processes are the names of everything that can be hit by a signal.
-func processes() []string {
-	var names []string
-	for _, m := range members {
-		names = append(names, m.name)
-	}
-	return append(names, servers[:]...)
-}
-
-// link is the connection of a program to a server.
-type link struct{ program, server string }
-
-func (l link) String() string { return l.program + " to " + l.server }
-
-// links are all connections that are used.
-func links() []link {
-	var all []link
-	for _, m := range members {
-		for _, server := range m.role.uses() {
-			all = append(all, link{m.name, server})
-		}
-	}
-	return all
-}
-
 // span is how long a fault lasts, from and to.
 type span struct{ from, to time.Duration }
 
@@ -108,10 +82,10 @@ type span struct{ from, to time.Duration }
 // ingester its place in the group (10 s), the aggregator its activities'
 // heartbeats, a server the patience of all its clients.
 func freezes(process string) span {
-	switch process {
-	case "gateway-1", "gateway-2":
+	switch partOf(process) {
+	case string(gateway):
 		return span{5 * time.Second, 12 * time.Second}
-	case "ingester-1", "ingester-2":
+	case string(ingester):
 		return span{12 * time.Second, 30 * time.Second}
 	case string(aggregator), temporal:
 		return span{10 * time.Second, 40 * time.Second}

@@ -13,11 +13,13 @@ import (
 	"clickledger/internal/config"
 )
 
-// Kafka tells its clients where it is. It has a listener for each program,
-// here, which tells the address of that program's proxy: deploy/local/kafka.go.
+// Kafka tells its clients where it is. Each broker has a listener for each
+// program, here, which tells the address of that program's proxy before that
+// broker: deploy/local/kafka.go.
 const (
-	proxiedFirstPort = 9193
-	proxiesFirstPort = 9293
+	proxiedFirstPort = 9193 // where the first broker listens
+	proxiesFirstPort = 9243 // where the proxies before it do
+	brokerPorts      = 10   // from one broker's to the next one's
 )
 
 // All other ports are a block for each program. They are below those that the
@@ -25,40 +27,59 @@ const (
 // its port must not be taken by another.
 const (
 	blocksFirstPort = 9300
-	blockPorts      = 10
-	listenPort      = 8 // in the block, after a proxy's for each server
-	opsPort         = 9
+	blockPorts      = 20
+	listenPort      = 18 // in the block, after a proxy's for each server
+	opsPort         = 19
 )
 
-func blockAddr(program, port int) string {
-	return fmt.Sprintf("127.0.0.1:%d", blocksFirstPort+blockPorts*program+port)
-}
+func local(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
 
-// network is a proxy between each program and each server.
+func blockAddr(program, port int) string { return local(blocksFirstPort + blockPorts*program + port) }
+
+// network is a proxy between each program and each server that it can reach by
+// one.
 type network struct {
+	system  system
 	proxies map[link]*toxiproxy.Proxy
 }
 
-// newNetwork starts the proxies before the servers of c.
-func newNetwork(c config.Config) (*network, error) {
-	upstreams := map[string]string{
-		clickhouse: c.ClickHouseAddrs[0], valkeyCache: c.ValkeyCacheAddr, valkeySeen: c.ValkeySeenAddrs[0], temporal: c.TemporalAddr, minio: c.S3Endpoint,
-	}
-	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(prometheus.NewRegistry()), zerolog.Nop())
-	n := &network{proxies: map[link]*toxiproxy.Proxy{}}
+// route is where a proxy listens and what it is before.
+type route struct{ listen, upstream string }
+
+// routes are those of all proxies. Programs have one for every server, whether
+// they use it or not.
+func (s system) routes(addresses map[string]string) map[link]route {
+	routes := map[link]route{}
 	for i, m := range members {
-		for port, name := range servers {
-			listen, upstream := blockAddr(i, port), upstreams[name]
-			if name == kafka {
-				listen, upstream = fmt.Sprintf("127.0.0.1:%d", proxiesFirstPort+i), fmt.Sprintf("127.0.0.1:%d", proxiedFirstPort+i)
+		for n, broker := range s.servers[kafka] {
+			offset := n*brokerPorts + i
+			routes[link{m.name, broker}] = route{local(proxiesFirstPort + offset), local(proxiedFirstPort + offset)}
+		}
+		port := 0
+		for _, part := range parts {
+			if part == kafka || !s.proxied(part) {
+				continue
 			}
-			l := link{m.name, name}
-			n.proxies[l] = toxiproxy.NewProxy(server, l.String(), listen, upstream)
-			if err := n.proxies[l].Start(); err != nil {
-				n.close()
-				return nil, fmt.Errorf("start the proxy of %s: %w", l, err)
+			for _, name := range s.servers[part] {
+				routes[link{m.name, name}] = route{blockAddr(i, port), addresses[name]}
+				port++
 			}
 		}
+	}
+	return routes
+}
+
+// newNetwork starts the proxies before the servers at addresses.
+func newNetwork(s system, addresses map[string]string) (*network, error) {
+	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(prometheus.NewRegistry()), zerolog.Nop())
+	n := &network{system: s, proxies: map[link]*toxiproxy.Proxy{}}
+	for l, r := range s.routes(addresses) {
+		proxy := toxiproxy.NewProxy(server, l.String(), r.listen, r.upstream)
+		if err := proxy.Start(); err != nil {
+			n.close()
+			return nil, fmt.Errorf("start the proxy of %s: %w", l, err)
+		}
+		n.proxies[l] = proxy
 	}
 	return n, nil
 }
@@ -70,14 +91,21 @@ func (n *network) close() {
 }
 
 // variables are direct ones, but every server is reached by way of the proxies
-// of one program.
+// of one program, where there are.
 func (n *network) variables(direct map[string]string, program string) map[string]string {
 	variables := maps.Clone(direct)
-	for server, name := range map[string]string{
+	for part, name := range map[string]string{
 		kafka: "KAFKA_BROKERS", clickhouse: "CLICKHOUSE_ADDRS", valkeyCache: "VALKEY_CACHE_ADDR",
 		valkeySeen: "VALKEY_SEEN_ADDR", temporal: "TEMPORAL_ADDR", minio: "S3_ENDPOINT",
 	} {
-		variables[config.Prefix+name] = n.proxies[link{program, server}].Listen
+		if !n.system.proxied(part) {
+			continue
+		}
+		var listen []string
+		for _, l := range n.system.linksTo(program, part) {
+			listen = append(listen, n.proxies[l].Listen)
+		}
+		variables[config.Prefix+name] = strings.Join(listen, ",")
 	}
 	return variables
 }

@@ -12,6 +12,16 @@ import (
 	"github.com/rs/zerolog"
 )
 
+// unstarted is a network none of whose proxies listens.
+func unstarted(s system) *network {
+	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(prometheus.NewRegistry()), zerolog.Nop())
+	n := &network{system: s, proxies: map[link]*toxiproxy.Proxy{}}
+	for l, r := range s.routes(map[string]string{}) {
+		n.proxies[l] = toxiproxy.NewProxy(server, l.String(), r.listen, r.upstream)
+	}
+	return n
+}
+
 // echo answers every line with itself.
 func echo(t *testing.T) string {
 	t.Helper()

@@ -2,9 +2,10 @@
 // killed, frozen, restarted, wiped and cut off, heals it, waits until every
 // minute is final, and compares what was counted with what people were told.
 //
-// The servers are the local stack's (`just up`), the supervisor's care. The
-// programs are chaos's own, in a namespace of their own: two gateways, two
-// ingesters, an aggregator, each behind a proxy before each server.
+// The servers are the local stack's (`just up`, or `just cluster` with
+// STACK=cluster), the supervisor's care. The programs are chaos's own, in a
+// namespace of their own: two gateways, two ingesters, an aggregator, each behind
+// a proxy before each server; see proxied for what has none in a cluster.
 package main
 
 import (
@@ -27,7 +28,7 @@ import (
 type settings struct {
 	Minutes float64 `env:"CHAOS_MINUTES" default:"5" help:"How long faults are made; a fault comes every 7 s."`
 	Rate    int     `env:"CHAOS_RATE" default:"300" help:"Impressions clicked per second."`
-	Seed    uint64  `env:"CHAOS_SEED" default:"0" help:"The plan of faults; 0 draws one. It is shown, and the same seed and length make the same plan."`
+	Seed    uint64  `env:"CHAOS_SEED" default:"0" help:"The plan of faults; 0 draws one. It is shown, and the same seed, length and stack make the same plan."`
 }
 
 func (s settings) check() error {
@@ -46,7 +47,7 @@ func (s settings) length() time.Duration { return time.Duration(s.Minutes * floa
 func main() {
 	var s settings
 	kong.Parse(&s, kong.Name("chaos"), kong.UsageOnError(),
-		kong.Description("Clicks while everything fails in turn, then compares what was counted with what was answered. The servers must be up and are everybody's: `just up`. Writes .local/reports/chaos.json."))
+		kong.Description("Clicks while everything fails in turn, then compares what was counted with what was answered. The servers must be up and are everybody's: `just up`; of the cluster with STACK=cluster: `just cluster`. Writes .local/reports/chaos.json."))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, s); err != nil {
@@ -63,7 +64,6 @@ func run(ctx context.Context, s settings) (err error) {
 	if s.Seed == 0 {
 		s.Seed = rand.Uint64N(1 << 32)
 	}
-	plan := newPlan(s.Seed, s.length())
 	root, err := report.Root()
 	if err != nil {
 		return err
@@ -71,9 +71,18 @@ func run(ctx context.Context, s settings) (err error) {
 	if err := os.Chdir(root); err != nil { // the supervisor's socket has a relative name
 		return err
 	}
-	say("seed %d: %d faults in %v; again by CHAOS_SEED=%d CHAOS_MINUTES=%g just chaos", s.Seed, len(plan), s.length(), s.Seed, s.Minutes)
+	supervisor, err := newSupervisor()
+	if err != nil {
+		return err
+	}
+	system, err := supervisor.system(ctx)
+	if err != nil {
+		return err
+	}
+	plan, stack := newPlan(s.Seed, s.length(), system), report.Stack()
+	say("seed %d: %d faults in %v; again by STACK=%s CHAOS_SEED=%d CHAOS_MINUTES=%g just chaos", s.Seed, len(plan), s.length(), stack, s.Seed, s.Minutes)
 	zerolog.SetGlobalLevel(zerolog.Disabled) // some of toxiproxy's toxics talk to zerolog's own logger
-	stage, err := newStage(ctx)
+	stage, err := newStage(ctx, supervisor, system)
 	if err != nil {
 		return err
 	}
@@ -84,7 +93,7 @@ func run(ctx context.Context, s settings) (err error) {
 	}
 	score := newScore()
 	crowd := newCrowd(stage.urls, stage.admins, ads.ids, s.Rate, score)
-	hand := newHand(stage.processes, stage.network, stage.store, stage.spool, crowd, score)
+	hand := newHand(stage, crowd, score)
 
 	say("clicking %d ads at %d a second", len(ads.ids), s.Rate)
 	result := newResult(s)

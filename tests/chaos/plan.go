@@ -45,16 +45,20 @@ func (f fault) String() string {
 	return line
 }
 
-// newPlan draws the faults of a run. The same seed and length give the same
-// plan: first every process is hit once and every special fault made, then
+// newPlan draws the faults of a run. The same seed, length and system give the
+// same plan: first every process is hit once and every special fault made, then
 // every process by its other two signals, then whatever chance says.
-func newPlan(seed uint64, length time.Duration) []fault {
-	p := planner{random: rand.New(rand.NewPCG(seed, 0))}
+//
+// Nothing keeps faults of several servers of a part apart: without most of the
+// brokers clicks wait in the gateways' journals, without a shard or a primary
+// they wait in Kafka.
+func newPlan(seed uint64, length time.Duration, s system) []fault {
+	p := planner{random: rand.New(rand.NewPCG(seed, 0)), system: s}
 	first := p.random.IntN(len(processKinds))
 	var turns []fault
 	for round := range processKinds {
 		var own []fault
-		for i, process := range processes() {
+		for i, process := range s.processes() {
 			own = append(own, fault{kind: processKinds[(first+i+round)%len(processKinds)], target: process})
 		}
 		if round == 0 {
@@ -81,7 +85,10 @@ func newPlan(seed uint64, length time.Duration) []fault {
 	return plan
 }
 
-type planner struct{ random *rand.Rand }
+type planner struct {
+	random *rand.Rand
+	system system
+}
 
 func (p planner) upTo(d time.Duration) time.Duration {
 	if d <= 0 {
@@ -99,8 +106,8 @@ func (p planner) shuffled(faults []fault) []fault {
 // kind, a connection's.
 func (p planner) specials() []fault {
 	special := []fault{
-		{kind: wipe, target: valkeyCache}, {kind: wipe, target: valkeySeen},
-		{kind: refuse, target: clickhouse}, {kind: fillUp, target: spooler},
+		{kind: wipe, target: p.anyOf(valkeyCache)}, {kind: wipe, target: p.anyOf(valkeySeen)},
+		{kind: refuse, target: p.anyOf(clickhouse)}, {kind: fillUp, target: spooler},
 	}
 	for _, k := range linkKinds {
 		special = append(special, fault{kind: k, link: p.anyLink()})
@@ -115,7 +122,7 @@ func (p planner) any() fault {
 	case p.random.IntN(oneInSpecial) == 0:
 		return special[p.random.IntN(len(special))]
 	case p.random.IntN(2) == 0:
-		all := processes()
+		all := p.system.processes()
 		return fault{kind: processKinds[p.random.IntN(len(processKinds))], target: all[p.random.IntN(len(all))]}
 	default:
 		return fault{kind: linkKinds[p.random.IntN(len(linkKinds))], link: p.anyLink()}
@@ -123,6 +130,15 @@ func (p planner) any() fault {
 }
 
 func (p planner) anyLink() link {
-	all := links()
+	all := p.system.links()
+	return all[p.random.IntN(len(all))]
+}
+
+// anyOf draws a server of a part; where there is one only, nothing is drawn.
+func (p planner) anyOf(part string) string {
+	all := p.system.servers[part]
+	if len(all) == 1 {
+		return all[0]
+	}
 	return all[p.random.IntN(len(all))]
 }

@@ -77,17 +77,13 @@ func newResult(s settings) *result {
 	}
 }
 
-// group is the scorecard's line of a fault: the two gateways are one.
+// group is the scorecard's line of a fault: the two gateways are one, and so are
+// all brokers.
 func (f fault) group() string {
 	if f.kind.hitsLink() {
 		return "any connection: " + string(f.kind)
 	}
-	for _, m := range members {
-		if m.name == f.target {
-			return string(m.role) + ": " + string(f.kind)
-		}
-	}
-	return f.target + ": " + string(f.kind)
+	return partOf(f.target) + ": " + string(f.kind)
 }
 
 func (r *result) fill(s *score, ends []error) {
@@ -185,7 +181,7 @@ func (r *result) show() {
 	lines.Render()
 	sums := newTable()
 	sums.AppendRows([]table.Row{
-		{"seed", r.Seed},
+		{"stack, seed", fmt.Sprintf("%s, %d", r.Stack, r.Seed)},
 		{"faults", r.Faults},
 		{"clicks; of them redirected, not recorded", fmt.Sprintf("%d; %d", r.Clicks, r.Declared)},
 		{"not redirected", fmt.Sprint(r.Failures)},

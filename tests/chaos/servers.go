@@ -8,22 +8,30 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"time"
+
+	"clickledger/internal/config"
 )
 
-// supervisorSocket is where the local stack's supervisor takes orders, from the
-// project's root: a socket's path may only have some hundred characters.
-const supervisorSocket = ".local/supervisor.sock"
+// supervisorSocket is where the stack's supervisor takes orders, in its folder.
+const supervisorSocket = "supervisor.sock"
 
 // supervisor keeps the servers running; see deploy/local.
 type supervisor struct{ http *http.Client }
 
-func newSupervisor() supervisor {
-	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "unix", supervisorSocket)
+// newSupervisor is that of the stack that the environment chooses. It is found
+// from the project's root: a socket's path may only have some hundred characters.
+func newSupervisor() (supervisor, error) {
+	folder, err := config.LocalFolder()
+	if err != nil {
+		return supervisor{}, err
 	}
-	return supervisor{&http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}, Timeout: time.Minute}}
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(folder, supervisorSocket))
+	}
+	return supervisor{&http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}, Timeout: time.Minute}}, nil
 }
 
 // supervised is what the supervisor tells of a server.
@@ -40,7 +48,7 @@ func (s supervisor) ask(ctx context.Context, method, path string, answer any) er
 	}
 	response, err := s.http.Do(request)
 	if err != nil {
-		return fmt.Errorf("ask the supervisor (is the stack up? `just up`): %w", err)
+		return fmt.Errorf("ask the supervisor (is the stack up? `just up`, or `just cluster`): %w", err)
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
@@ -55,6 +63,29 @@ func (s supervisor) ask(ctx context.Context, method, path string, answer any) er
 	return json.Unmarshal(body, answer)
 }
 
+// services are all that the supervisor knows, programs too, always in the same
+// order.
+func (s supervisor) services(ctx context.Context) ([]supervised, error) {
+	var overview struct {
+		Services []supervised `json:"services"`
+	}
+	err := s.ask(ctx, http.MethodGet, "/services", &overview)
+	return overview.Services, err
+}
+
+// system is what can be hit of what the supervisor knows.
+func (s supervisor) system(ctx context.Context) (system, error) {
+	all, err := s.services(ctx)
+	if err != nil {
+		return system{}, err
+	}
+	var names []string
+	for _, one := range all {
+		names = append(names, one.Name)
+	}
+	return newSystem(names)
+}
+
 // server is one of the local stack's.
 type server struct {
 	name string
@@ -62,13 +93,11 @@ type server struct {
 }
 
 func (s server) look(ctx context.Context) (supervised, error) {
-	var overview struct {
-		Services []supervised `json:"services"`
-	}
-	if err := s.by.ask(ctx, http.MethodGet, "/services", &overview); err != nil {
+	all, err := s.by.services(ctx)
+	if err != nil {
 		return supervised{}, err
 	}
-	for _, found := range overview.Services {
+	for _, found := range all {
 		if found.Name == s.name {
 			return found, nil
 		}

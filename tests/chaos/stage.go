@@ -24,6 +24,7 @@ const (
 
 // stage is everything that runs.
 type stage struct {
+	system    system
 	config    config.Config
 	urls      []string      // of the gateways
 	admins    []*client.API // with the admin's key
@@ -36,16 +37,16 @@ type stage struct {
 	keepers []*keeper
 }
 
-// newStage builds and starts the programs and returns when all are ready.
-func newStage(ctx context.Context) (s *stage, err error) {
-	s = &stage{processes: map[string]process{}}
+// newStage builds and starts the programs beside the servers of a supervisor and
+// returns when all are ready.
+func newStage(ctx context.Context, supervisor supervisor, system system) (s *stage, err error) {
+	s = &stage{system: system, processes: map[string]process{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.end(false))
 		}
 	}()
-	supervisor := newSupervisor()
-	for _, name := range servers {
+	for _, name := range system.all() {
 		s.processes[name] = server{name, supervisor}
 		if err := s.processes[name].check(ctx); err != nil {
 			return s, err
@@ -64,10 +65,14 @@ func newStage(ctx context.Context) (s *stage, err error) {
 	if s.folder, err = os.MkdirTemp("", "clickledger-chaos-"); err != nil {
 		return s, fmt.Errorf("make a folder: %w", err)
 	}
-	if s.network, err = newNetwork(s.config); err != nil {
+	addresses, err := system.addresses(s.config)
+	if err != nil {
 		return s, err
 	}
-	if s.store, err = newStore(s.config); err != nil {
+	if s.network, err = newNetwork(system, addresses); err != nil {
+		return s, err
+	}
+	if s.store, err = newStore(s.config, addresses); err != nil {
 		return s, err
 	}
 	if s.spool, err = newSpool(filepath.Join(s.folder, spoolOwner)); err != nil {

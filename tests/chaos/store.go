@@ -19,51 +19,68 @@ const askTimeout = 5 * time.Second
 
 // store is a way to the servers' data beside the proxies.
 type store struct {
-	config config.Config
-	conn   driver.Conn
+	config    config.Config
+	addresses map[string]string // of the servers, by name
+	conn      driver.Conn       // whichever shard answers
 }
 
-func newStore(c config.Config) (*store, error) {
+func newStore(c config.Config, addresses map[string]string) (*store, error) {
+	s := &store{config: c, addresses: addresses}
+	var err error
+	s.conn, err = s.connect(c.ClickHouseAddrs)
+	return s, err
+}
+
+func (s *store) connect(addrs []string) (driver.Conn, error) {
 	conn, err := ch.Open(&ch.Options{
-		Addr:        c.ClickHouseAddrs,
-		Auth:        ch.Auth{Database: c.Database(), Username: c.ClickHouseUser, Password: c.ClickHousePassword},
+		Addr:        addrs,
+		Auth:        ch.Auth{Database: s.config.Database(), Username: s.config.ClickHouseUser, Password: s.config.ClickHousePassword},
 		DialTimeout: askTimeout,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open clickhouse: %w", err)
 	}
-	return &store{c, conn}, nil
+	return conn, nil
 }
 
-func (s *store) close() error { return s.conn.Close() }
-
-// refuse makes ClickHouse answer every insert of clicks with an error, the one
-// of a table that has too many parts. It outlives a restart; accept ends it.
-func (s *store) refuse(ctx context.Context) error {
-	return s.insist(ctx, "ALTER TABLE clicks_local MODIFY SETTING max_parts_in_total = 1")
+func (s *store) close() error {
+	if s.conn == nil {
+		return nil
+	}
+	return s.conn.Close()
 }
 
-func (s *store) accept(ctx context.Context) error {
-	return s.insist(ctx, "ALTER TABLE clicks_local RESET SETTING max_parts_in_total")
+// refuse makes a shard answer every insert of clicks with an error, the one of a
+// table that has too many parts. It outlives a restart; accept ends it.
+func (s *store) refuse(ctx context.Context, shard string) error {
+	return s.insist(ctx, shard, "ALTER TABLE clicks_local MODIFY SETTING max_parts_in_total = 1")
 }
 
-// insist does a statement, if need be when the server is there again.
-func (s *store) insist(ctx context.Context, statement string) error {
+func (s *store) accept(ctx context.Context, shard string) error {
+	return s.insist(ctx, shard, "ALTER TABLE clicks_local RESET SETTING max_parts_in_total")
+}
+
+// insist has a shard do a statement, if need be when it is there again.
+func (s *store) insist(ctx context.Context, shard, statement string) error {
+	conn, err := s.connect([]string{s.addresses[shard]})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
 	return poll.Until(ctx, recoverTimeout, lookInterval, func(ctx context.Context) error {
 		asking, cancel := context.WithTimeout(ctx, askTimeout)
 		defer cancel()
-		return s.conn.Exec(asking, statement)
+		return conn.Exec(asking, statement)
 	})
 }
 
-// wipe empties a Valkey.
+// wipe empties a Valkey: of a cluster this one only, not where it leads to.
 func (s *store) wipe(ctx context.Context, target string) error {
-	addr := s.config.ValkeyCacheAddr
-	if target == valkeySeen {
-		addr = s.config.ValkeySeenAddrs[0]
-	}
+	addr := s.addresses[target]
 	return poll.Until(ctx, recoverTimeout, lookInterval, func(ctx context.Context) error {
-		server, err := valkey.NewClient(valkey.ClientOption{InitAddress: []string{addr}, Password: s.config.ValkeyPassword, DisableCache: true})
+		server, err := valkey.NewClient(valkey.ClientOption{
+			InitAddress: []string{addr}, ForceSingleClient: true, Password: s.config.ValkeyPassword, DisableCache: true,
+		})
 		if err != nil {
 			return fmt.Errorf("connect to %s: %w", target, err)
 		}
@@ -78,7 +95,8 @@ func (s *store) wipe(ctx context.Context, target string) error {
 // one that nobody clicks.
 const lookBack = 10 * time.Minute
 
-// counts is nil when of every partition a click made since a time is stored.
+// counts is nil when of every partition a click made since a time is stored. It
+// asks all shards, as the programs do: without one of them there is no answer.
 func (s *store) counts(ctx context.Context, since time.Time) error {
 	asking, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
@@ -96,7 +114,8 @@ func (s *store) counts(ctx context.Context, since time.Time) error {
 	}
 }
 
-// stored is in which minutes each impression stands in the table of clicks.
+// stored is in which minutes each impression stands in the table of clicks, on
+// whatever shard.
 func (s *store) stored(ctx context.Context) (map[uuid.UUID][]time.Time, error) {
 	rows, err := s.conn.Query(ctx, "SELECT impression_id, minute FROM clicks FINAL")
 	if err != nil {

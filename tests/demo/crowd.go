@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -29,14 +30,16 @@ const (
 	brokenPercent  = 1
 )
 
-// crowd clicks ads: mostly once, some twice, some with tokens that are wrong.
+// crowd clicks ads at all gateways: mostly once, some twice, some with tokens that
+// are wrong.
 type crowd struct {
-	admin   *client.API
-	clicker *traffic.Clicker
-	forger  *traffic.Forger
-	rate    int
-	ads     []int64
+	admin    *client.API
+	clickers []*traffic.Clicker // one for each gateway, in turn
+	forger   *traffic.Forger
+	rate     int
+	ads      []int64
 
+	turn    atomic.Uint64
 	mu      sync.Mutex
 	zipf    *rand.Zipf
 	stock   map[int64][]*traffic.Impression
@@ -47,7 +50,7 @@ type crowd struct {
 	ended   time.Time
 }
 
-func newCrowd(c config.Config, admin *client.API, clicked *oracle.Oracle, advertisers []*client.Advertiser, rate int) (*crowd, error) {
+func newCrowd(c config.Config, gateways []string, admin *client.API, clicked *oracle.Oracle, advertisers []*client.Advertiser, rate int) (*crowd, error) {
 	forger, err := traffic.NewForger(c)
 	if err != nil {
 		return nil, err
@@ -58,8 +61,12 @@ func newCrowd(c config.Config, admin *client.API, clicked *oracle.Oracle, advert
 			ads = append(ads, advertiser.Ads[i].GetAdId())
 		}
 	}
+	var clickers []*traffic.Clicker
+	for _, url := range gateways {
+		clickers = append(clickers, traffic.NewClicker(url, clicked))
+	}
 	return &crowd{
-		admin: admin, clicker: traffic.NewClicker(c.PublicURL, clicked), forger: forger, rate: rate, ads: ads,
+		admin: admin, clickers: clickers, forger: forger, rate: rate, ads: ads,
 		zipf:    rand.NewZipf(rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())), zipfExponent, 1, uint64(len(ads)-1)),
 		stock:   map[int64][]*traffic.Impression{},
 		latency: hdrhistogram.New(1, latencyMax.Microseconds(), latencyDigits),
@@ -95,6 +102,20 @@ func (c *crowd) click(ctx context.Context) {
 	c.ended = time.Now()
 }
 
+// gateways are the URLs that are clicked at.
+func (c *crowd) gateways() []string {
+	var urls []string
+	for _, clicker := range c.clickers {
+		urls = append(urls, clicker.URL)
+	}
+	return urls
+}
+
+// next is the way to the gateway whose turn it is.
+func (c *crowd) next() *traffic.Clicker {
+	return c.clickers[c.turn.Add(1)%uint64(len(c.clickers))]
+}
+
 // clickOne is one person with one ad.
 func (c *crowd) clickOne(ctx context.Context) {
 	impression, err := c.impression(ctx)
@@ -110,21 +131,21 @@ func (c *crowd) clickOne(ctx context.Context) {
 	case dice < forgedPercent+expiredPercent+brokenPercent:
 		c.clickWrong(ctx, "malformed", impression.Token[1:])
 	case dice < forgedPercent+expiredPercent+brokenPercent+twinPercent:
-		_, _ = c.clicker.AtOnce(ctx, impression, 2)
+		_, _ = traffic.AtOnce(ctx, impression, c.next(), c.next()) // at two gateways, if there are
 		c.count("clicked twice at once")
 	case dice < forgedPercent+expiredPercent+brokenPercent+twinPercent+againPercent:
 		c.clickGood(ctx, impression)
-		_, _ = c.clicker.Click(ctx, impression)
+		_, _ = c.next().Click(ctx, impression)
 		c.count("clicked again")
 	default:
 		c.clickGood(ctx, impression)
 	}
-	c.clicker.Tell(impression)
+	c.clickers[0].Tell(impression) // all know the same oracle
 }
 
 func (c *crowd) clickGood(ctx context.Context, i *traffic.Impression) {
 	began := time.Now()
-	answer, err := c.clicker.Click(ctx, i)
+	answer, err := c.next().Click(ctx, i)
 	took := time.Since(began)
 	switch {
 	case err != nil:
@@ -142,7 +163,8 @@ func (c *crowd) clickGood(ctx context.Context, i *traffic.Impression) {
 }
 
 func (c *crowd) clickWrong(ctx context.Context, kind, token string) {
-	answer, err := client.Click(ctx, c.clicker.HTTP, c.clicker.URL, token)
+	clicker := c.next()
+	answer, err := client.Click(ctx, clicker.HTTP, clicker.URL, token)
 	if err != nil {
 		kind = "no answer"
 	}

@@ -32,7 +32,7 @@ type settings struct {
 func main() {
 	var s settings
 	kong.Parse(&s, kong.Name("demo"), kong.UsageOnError(),
-		kong.Description("Clicks ads on the running system (`just run`), shows live figures, and fails if what was counted is not what was clicked."))
+		kong.Description("Clicks ads on the running system (`just run`, or `just cluster` with STACK=cluster), shows live figures, and fails if what was counted is not what was clicked."))
 	if err := run(s); err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1)
@@ -58,14 +58,18 @@ func run(s settings) error {
 	admin := client.New(c.PublicURL, c.AdminKey)
 	advertisers, err := newAdvertisers(ctx, admin)
 	if err != nil {
-		return fmt.Errorf("%w (is the system up? `just run`)", err)
+		return fmt.Errorf("%w (is the system up? `just run`, or `just cluster`)", err)
 	}
 	var clicked oracle.Oracle
-	crowd, err := newCrowd(c, admin, &clicked, advertisers, s.Rate)
+	crowd, err := newCrowd(c, client.Gateways(variables, c.PublicURL), admin, &clicked, advertisers, s.Rate)
 	if err != nil {
 		return err
 	}
-	screen := newScreen(c, admin, &clicked, crowd, advertisers)
+	folder, err := config.LocalFolder()
+	if err != nil {
+		return err
+	}
+	screen := newScreen(c, folder, admin, &clicked, crowd, advertisers)
 
 	clicking, end := ctx, context.CancelFunc(func() {})
 	if s.Seconds > 0 {

@@ -37,6 +37,7 @@ const (
 // few seconds elsewhere.
 type screen struct {
 	config      config.Config
+	folder      string // of the stack, from the project's root
 	admin       *client.API
 	clicked     *oracle.Oracle
 	crowd       *crowd
@@ -49,9 +50,9 @@ type screen struct {
 	drawn int // lines to go back up
 }
 
-func newScreen(c config.Config, admin *client.API, clicked *oracle.Oracle, crowd *crowd, advertisers []*client.Advertiser) *screen {
+func newScreen(c config.Config, folder string, admin *client.API, clicked *oracle.Oracle, crowd *crowd, advertisers []*client.Advertiser) *screen {
 	return &screen{
-		config: c, admin: admin, clicked: clicked, crowd: crowd, advertisers: advertisers,
+		config: c, folder: folder, admin: admin, clicked: clicked, crowd: crowd, advertisers: advertisers,
 		out: os.Stdout, terminal: term.IsTerminal(int(os.Stdout.Fd())), note: "clicking; Ctrl-C ends it",
 	}
 }
@@ -88,15 +89,15 @@ func (s *screen) say(format string, args ...any) {
 
 func (s *screen) introduction() string {
 	return fmt.Sprintf(`Clickledger demo: %d advertisers, %d ads, %d clicks a second.
-  Gateway      %s
+  Gateways     %s
   Temporal UI  %s/namespaces/%s/workflows
   The same figures with curl:
-    curl -s -H "Authorization: Bearer $(sed -n 's/^CLICKLEDGER_ADMIN_KEY=//p' .local/env)" \
+    curl -s -H "Authorization: Bearer $(sed -n 's/^CLICKLEDGER_ADMIN_KEY=//p' %s/env)" \
       -H 'Content-Type: application/json' %s/clickledger.v1.ReportService/QueryClicks \
       -d '{"advertiser_id": "%d", "start_time": "%s", "end_time": "%s"}'
 
-`, len(s.advertisers), len(s.crowd.ads), s.crowd.rate, s.config.PublicURL, temporalUI, s.config.TemporalNamespace(),
-		s.config.PublicURL, s.advertisers[0].ID, s.crowd.began.UTC().Truncate(time.Minute).Format(time.RFC3339),
+`, len(s.advertisers), len(s.crowd.ads), s.crowd.rate, strings.Join(s.crowd.gateways(), "  "), temporalUI, s.config.TemporalNamespace(),
+		s.folder, s.config.PublicURL, s.advertisers[0].ID, s.crowd.began.UTC().Truncate(time.Minute).Format(time.RFC3339),
 		s.crowd.began.UTC().Truncate(time.Minute).Add(10*time.Minute).Format(time.RFC3339))
 }
 

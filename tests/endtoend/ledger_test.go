@@ -123,20 +123,21 @@ func (p *person) clickAll(ctx context.Context) error {
 
 func (p *person) click(ctx context.Context, i *traffic.Impression) error {
 	answer, err := p.clicker.Click(ctx, i)
-	return p.expectRedirect(answer, err)
+	return expectRecorded(answer, err)
 }
 
 func (p *person) clickTwice(ctx context.Context, i *traffic.Impression) error {
 	answers, errs := p.clicker.AtOnce(ctx, i, 2)
 	for n, answer := range answers {
-		if err := p.expectRedirect(answer, errs[n]); err != nil {
+		if err := expectRecorded(answer, errs[n]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (p *person) expectRedirect(answer client.Answer, err error) error {
+// expectRecorded: a valid click was redirected and is durable.
+func expectRecorded(answer client.Answer, err error) error {
 	switch {
 	case err != nil:
 		return err

@@ -25,6 +25,8 @@ type curve struct {
 	report.Origin
 	Points        []curvePoint  `json:"points"`
 	BytesPerClick bytesPerClick `json:"bytes_per_click"`
+	// KafkaReplicas is how many copies the brokers' CPU was for.
+	KafkaReplicas int `json:"kafka_replicas"`
 	// Falls says that a click costs less at the highest rate than at the lowest.
 	Falls bool `json:"falls"`
 }
@@ -46,13 +48,13 @@ type curvePoint struct {
 
 // runCurve measures one rate after the other and writes the report. It goes on
 // at a rate that the machine does not hold: that is what the curve shows.
-func runCurve(ctx context.Context, s settings, c config.Config) error {
-	result := curve{Origin: report.NewOrigin(time.Now())}
+func runCurve(ctx context.Context, s settings, c config.Config, gateways []string) error {
+	result := curve{Origin: report.NewOrigin(time.Now()), KafkaReplicas: int(c.KafkaReplicas)}
 	var wrong error
 	for _, rate := range s.Rates {
 		at := s
 		at.Rate = rate
-		measured, watch, err := measure(ctx, at, c)
+		measured, watch, err := measure(ctx, at, c, gateways)
 		if err != nil {
 			return fmt.Errorf("at %d clicks/s: %w", rate, err)
 		}

@@ -32,7 +32,7 @@ type settings struct {
 	Duration    time.Duration `env:"DURATION" default:"30s" help:"How long to click."`
 	WarmUp      time.Duration `env:"WARMUP" default:"20s" help:"How long to click at half the rate before that: counted and compared, not timed. Compilers and caches of a stack just started need it."`
 	Ads         int           `env:"ADS" default:"1000" help:"Ads, over several advertisers; which is clicked is Zipf-distributed."`
-	Connections int           `env:"CLIENTS" default:"256" help:"Keep-alive connections."`
+	Connections int           `env:"CLIENTS" default:"256" help:"Keep-alive connections, spread over the gateways."`
 	Rates       []int         `env:"RATES" help:"Measure a curve instead: these rates one after the other, each as above. Writes .local/reports/curve.json."`
 }
 
@@ -69,7 +69,7 @@ func (s settings) warmUp() int { return int(float64(s.Rate) * s.WarmUp.Seconds()
 func main() {
 	var s settings
 	kong.Parse(&s, kong.Name("load"), kong.UsageOnError(),
-		kong.Description("Clicks at a constant rate, then compares what was counted with what was sent. The system must be up: `just run`. Writes .local/reports/load.json."))
+		kong.Description("Clicks at a constant rate, then compares what was counted with what was sent. The system must be up: `just run`, or `just cluster` with STACK=cluster. Writes .local/reports/load.json."))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, s); err != nil {
@@ -91,10 +91,11 @@ func run(ctx context.Context, s settings) error {
 	if err != nil {
 		return err
 	}
+	gateways := client.Gateways(variables, c.PublicURL)
 	if len(s.Rates) > 0 {
-		return runCurve(ctx, s, c)
+		return runCurve(ctx, s, c, gateways)
 	}
-	result, watch, err := measure(ctx, s, c)
+	result, watch, err := measure(ctx, s, c, gateways)
 	if err != nil {
 		return err
 	}
@@ -105,14 +106,14 @@ func run(ctx context.Context, s settings) error {
 	return errors.Join(finalErr, result.finish())
 }
 
-// measure clicks at one rate, from its advertisers until all is counted and
-// compared. The watch goes on, to be stopped by the caller.
-func measure(ctx context.Context, s settings, c config.Config) (*result, *watch, error) {
+// measure clicks at all gateways at one rate, from its advertisers until all is
+// counted and compared. The watch goes on, to be stopped by the caller.
+func measure(ctx context.Context, s settings, c config.Config, gateways []string) (*result, *watch, error) {
 	admin := client.New(c.PublicURL, c.AdminKey)
 	say("making %d ads of %d advertisers", s.Ads, advertiserCount)
 	catalogue, err := newCatalogue(ctx, admin, s.Ads)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w (is the system up? `just run`)", err)
+		return nil, nil, fmt.Errorf("%w (is the system up? `just run`, or `just cluster`)", err)
 	}
 	say("issuing impressions for %d clicks", s.clicks())
 	supply, err := openloop.NewSupply(ctx, admin, catalogue.ads, s.clicks())
@@ -131,10 +132,10 @@ func measure(ctx context.Context, s settings, c config.Config) (*result, *watch,
 	result := &result{RateTarget: s.Rate, Origin: report.NewOrigin(time.Now())}
 	tally := openloop.NewTally(len(catalogue.ads))
 	before := stack.usage()
-	say("clicking %d times a second for %v over %d connections, after %v at half of that", s.Rate, s.Duration, s.Connections, s.WarmUp)
+	say("clicking %d times a second for %v over %d connections to %v, after %v at half of that", s.Rate, s.Duration, s.Connections, gateways, s.WarmUp)
 	watch.start(ctx)
 	warm, settled := stack.usageAfter(s.WarmUp), stack.usageAfter(settleTime)
-	clicks := openloop.Sender{URL: c.PublicURL, Connections: s.Connections, Rate: s.Rate, WarmUp: s.warmUp(), Supply: supply, Tally: tally}
+	clicks := openloop.Sender{URLs: gateways, Connections: s.Connections, Rate: s.Rate, WarmUp: s.warmUp(), Supply: supply, Tally: tally}
 	elapsed, err := clicks.Run(ctx)
 	watch.stopClicking()
 	if err != nil {

@@ -13,11 +13,12 @@ import (
 	"strings"
 	"time"
 
+	"clickledger/internal/config"
 	"clickledger/tests/report"
 )
 
 const (
-	supervisorSocket = ".local/supervisor.sock"
+	supervisorSocket = "supervisor.sock" // in the stack's folder
 	// ticksPerSecond is Linux's USER_HZ, in which /proc counts CPU time.
 	ticksPerSecond = 100
 	statusRunning  = "ready"
@@ -26,7 +27,8 @@ const (
 // stack is every process of the system by name, this one as generator.
 type stack map[string]int
 
-// findStack asks the local stack's supervisor what runs under which process id.
+// findStack asks the supervisor of the local stack, whichever the environment
+// chooses, what runs under which process id.
 func findStack(ctx context.Context) (stack, error) {
 	root, err := report.Root()
 	if err != nil {
@@ -35,9 +37,13 @@ func findStack(ctx context.Context) (stack, error) {
 	if err := os.Chdir(root); err != nil { // a socket's path must be short
 		return nil, fmt.Errorf("find supervisor: %w", err)
 	}
+	folder, err := config.LocalFolder()
+	if err != nil {
+		return nil, err
+	}
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		var dialer net.Dialer
-		return dialer.DialContext(ctx, "unix", supervisorSocket)
+		return dialer.DialContext(ctx, "unix", filepath.Join(folder, supervisorSocket))
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://supervisor/services", http.NoBody)
 	if err != nil {
@@ -45,7 +51,7 @@ func findStack(ctx context.Context) (stack, error) {
 	}
 	response, err := (&http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}).Do(request)
 	if err != nil {
-		return nil, fmt.Errorf("ask supervisor (is the system up? `just run`): %w", err)
+		return nil, fmt.Errorf("ask supervisor (is the system up? `just run`, or `just cluster`): %w", err)
 	}
 	defer func() { _ = response.Body.Close() }()
 	var answer struct {
@@ -61,7 +67,7 @@ func findStack(ctx context.Context) (stack, error) {
 	found := stack{generator: os.Getpid()}
 	for _, service := range answer.Services {
 		if service.State != statusRunning {
-			return nil, fmt.Errorf("%s is %s: `just run` starts everything", service.Name, service.State)
+			return nil, fmt.Errorf("%s is %s: `just run`, or `just cluster`, starts everything", service.Name, service.State)
 		}
 		found[service.Name] = service.PID
 	}

@@ -20,35 +20,43 @@ const (
 	statusExample   = "302"
 )
 
+// gateway is one of those that are clicked at.
+type gateway struct {
+	number int
+	host   string
+	addr   netip.AddrPort
+}
+
 // connection is one keep-alive HTTP/1.1 connection that makes one click at a
 // time. Written by hand: a request is one write, an answer one read, nothing
 // is allocated.
 type connection struct {
-	number int
-	socket socket
-	open   bool
-	busy   bool
-	since  time.Time // of being busy, or away
-	job    job
+	number  int
+	gateway gateway
+	socket  socket
+	open    bool
+	busy    bool
+	since   time.Time // of being busy, or away
+	job     job
 
 	request []byte // complete but for the token
 	answer  []byte
 	read    int
 }
 
-func newConnection(number int, host string) *connection {
+func newConnection(number int, to gateway) *connection {
 	request := append([]byte(requestStart), make([]byte, click.TokenLength)...)
-	request = append(request, " HTTP/1.1\r\nHost: "+host+headEnd...)
-	return &connection{number: number, request: request, answer: make([]byte, answerBytesMax)}
+	request = append(request, " HTTP/1.1\r\nHost: "+to.host+headEnd...)
+	return &connection{number: number, gateway: to, request: request, answer: make([]byte, answerBytesMax)}
 }
 
 // send makes a click, connecting first where needed. It returns the kind of
 // error, if any.
-func (c *connection) send(j job, now time.Time, p *poller, addr netip.AddrPort) string {
+func (c *connection) send(j job, now time.Time, p *poller) string {
 	c.job, c.busy, c.since, c.read = j, true, now, 0
 	if !c.open {
 		var err error
-		if c.socket, err = p.dial(addr, c.number); err != nil {
+		if c.socket, err = p.dial(c.gateway.addr, c.number); err != nil {
 			return "no connection"
 		}
 		c.open = true

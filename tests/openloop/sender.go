@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"net/netip"
 	"net/url"
 	"runtime"
 	"time"
@@ -34,7 +33,7 @@ const (
 // events instead of a goroutine for each connection: it shares the machine
 // with what it measures, and this takes half the CPU.
 type Sender struct {
-	URL         string
+	URLs        []string // of the gateways: each has as many connections, and gets as many clicks
 	Connections int
 	Rate        int
 	WarmUp      int // clicks before those that are measured
@@ -42,9 +41,8 @@ type Sender struct {
 	Tally       *Tally
 
 	poller  *poller
-	addr    netip.AddrPort
 	all     []*connection
-	idle    []*connection // ready for a click; the last is taken
+	idle    idle
 	away    []*connection // could not be made, by time
 	checked time.Time
 
@@ -76,7 +74,7 @@ func (s *Sender) Run(ctx context.Context) (elapsed time.Duration, err error) {
 		if err != nil {
 			return 0, err
 		}
-		if !more && len(s.idle)+len(s.away) == len(s.all) {
+		if !more && s.idle.count+len(s.away) == len(s.all) {
 			s.Tally.add(s)
 			return time.Since(s.measured), nil
 		}
@@ -88,28 +86,41 @@ func (s *Sender) Run(ctx context.Context) (elapsed time.Duration, err error) {
 	return 0, ctx.Err()
 }
 
-// open resolves the gateway and makes the connections, not yet connected.
+// open resolves the gateways and makes the connections, not yet connected.
 func (s *Sender) open() error {
-	target, err := url.Parse(s.URL)
+	gateways, err := resolve(s.URLs)
 	if err != nil {
-		return fmt.Errorf("read the gateway's address: %w", err)
+		return err
 	}
-	resolved, err := net.ResolveTCPAddr("tcp4", target.Host)
-	if err != nil {
-		return fmt.Errorf("find the gateway: %w", err)
-	}
-	s.addr = resolved.AddrPort()
 	if s.poller, err = newPoller(); err != nil {
 		return err
 	}
 	s.latency = hdrhistogram.New(1, latencyMax.Microseconds(), latencyDigits)
 	s.errors, s.slow = map[string]int64{}, map[int64]int{}
+	s.idle = newIdle(len(gateways))
 	for i := range s.Connections {
-		c := newConnection(i, target.Host)
+		c := newConnection(i, gateways[i%len(gateways)])
 		s.all = append(s.all, c)
-		s.idle = append(s.idle, c)
+		s.idle.put(c)
 	}
 	return nil
+}
+
+// resolve finds where the gateways listen.
+func resolve(urls []string) ([]gateway, error) {
+	var gateways []gateway
+	for i, text := range urls {
+		target, err := url.Parse(text)
+		if err != nil {
+			return nil, fmt.Errorf("read a gateway's address: %w", err)
+		}
+		resolved, err := net.ResolveTCPAddr("tcp4", target.Host)
+		if err != nil {
+			return nil, fmt.Errorf("find a gateway: %w", err)
+		}
+		gateways = append(gateways, gateway{i, target.Host, resolved.AddrPort()})
+	}
+	return gateways, nil
 }
 
 func (s *Sender) close() {
@@ -124,7 +135,7 @@ func (s *Sender) close() {
 // false when the last click was sent.
 func (s *Sender) sendDue() (more bool, err error) {
 	now := time.Now()
-	for len(s.idle) > 0 {
+	for s.idle.count > 0 {
 		next, ok, err := s.schedule.due(now)
 		if err != nil {
 			return false, err
@@ -132,9 +143,8 @@ func (s *Sender) sendDue() (more bool, err error) {
 		if !ok {
 			return !s.schedule.ended, nil
 		}
-		c := s.idle[len(s.idle)-1]
-		s.idle = s.idle[:len(s.idle)-1]
-		if kind := c.send(next, now, s.poller, s.addr); kind != "" {
+		c := s.idle.take()
+		if kind := c.send(next, now, s.poller); kind != "" {
 			s.fail(c, kind)
 		}
 	}
@@ -159,7 +169,7 @@ func (s *Sender) receive() error {
 		case complete:
 			s.record(c, answer, now)
 			c.busy = false
-			s.idle = append(s.idle, c)
+			s.idle.put(c)
 		}
 	}
 	return nil
@@ -224,7 +234,7 @@ func (s *Sender) count(j job, kind string) {
 // check gives up what waits too long and takes back who was away long enough.
 func (s *Sender) check(now time.Time) {
 	for len(s.away) > 0 && now.Sub(s.away[0].since) >= dialPause {
-		s.idle = append(s.idle, s.away[0])
+		s.idle.put(s.away[0])
 		s.away = s.away[1:]
 	}
 	if now.Sub(s.checked) < checkInterval {

@@ -3,6 +3,7 @@
 package report
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +12,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"clickledger/internal/config"
 )
 
 // Folder is where reports stand, from the project's root.
@@ -18,6 +21,7 @@ const Folder = ".local/reports"
 
 // Origin is what every report says of itself. Embed it.
 type Origin struct {
+	Stack   string  `json:"stack"` // which one of the local stacks: local or cluster
 	Machine Machine `json:"machine"`
 	Commit  string  `json:"commit"` // with "-dirty" if files were changed
 	Date    string  `json:"date"`   // RFC 3339, UTC
@@ -25,8 +29,11 @@ type Origin struct {
 
 // NewOrigin looks at this machine and this checkout.
 func NewOrigin(now time.Time) Origin {
-	return Origin{Machine: ThisMachine(), Commit: commit(), Date: now.UTC().Format(time.RFC3339)}
+	return Origin{Stack: Stack(), Machine: ThisMachine(), Commit: commit(), Date: now.UTC().Format(time.RFC3339)}
 }
+
+// Stack is the name of the local stack that the environment chooses.
+func Stack() string { return cmp.Or(os.Getenv(config.StackVariable), config.StackLocal) }
 
 // commit is the checked-out commit, or "unknown" outside a repository.
 func commit() string {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -62,7 +63,11 @@ func TestClickHouseByTLS(t *testing.T) {
 	t.Parallel()
 	ours, other := newAuthority(t, "ours"), newAuthority(t, "other")
 	right := map[string]string{"CLICKHOUSE_TLS": "true", "TLS_CA_FILE": ours.path}
-	right["CLICKHOUSE_ADDRS"] = endTLS(t, ours.issue(t, "clickhouse"), settings(t, nil).ClickHouseAddrs[0])
+	var addrs []string
+	for _, addr := range settings(t, nil).ClickHouseAddrs {
+		addrs = append(addrs, endTLS(t, ours.issue(t, "clickhouse"), addr))
+	}
+	right["CLICKHOUSE_ADDRS"] = strings.Join(addrs, ",")
 	c := settings(t, right)
 	if err := clickhouse.Migrate(t.Context(), c); err != nil {
 		t.Fatal(err)

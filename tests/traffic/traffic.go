@@ -5,6 +5,7 @@ package traffic
 import (
 	"context"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -79,10 +80,16 @@ func (i *Impression) settled() bool {
 
 // AtOnce makes copies of a click at the same instant.
 func (c *Clicker) AtOnce(ctx context.Context, i *Impression, copies int) (answers []client.Answer, errs []error) {
-	answers, errs = make([]client.Answer, copies), make([]error, copies)
+	return AtOnce(ctx, i, slices.Repeat([]*Clicker{c}, copies)...)
+}
+
+// AtOnce makes a click on an impression by each of the clickers, which may be
+// those of several gateways, at the same instant.
+func AtOnce(ctx context.Context, i *Impression, clickers ...*Clicker) (answers []client.Answer, errs []error) {
+	answers, errs = make([]client.Answer, len(clickers)), make([]error, len(clickers))
 	start := make(chan struct{})
 	var all sync.WaitGroup
-	for n := range copies {
+	for n, c := range clickers {
 		all.Go(func() {
 			<-start
 			answers[n], errs[n] = c.Click(ctx, i)

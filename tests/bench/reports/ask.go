@@ -203,7 +203,7 @@ func (b *bench) whileClicking(ctx context.Context, ask func(context.Context) err
 	}
 	tally := openloop.NewTally(len(ads))
 	clicks := openloop.Sender{
-		URL: b.programs.url, Connections: clickConns, Rate: b.settings.Rate, WarmUp: warmUp, Supply: supply, Tally: tally,
+		URLs: []string{b.programs.url}, Connections: clickConns, Rate: b.settings.Rate, WarmUp: warmUp, Supply: supply, Tally: tally,
 	}
 	asking, stop := context.WithCancel(ctx)
 	defer stop()
