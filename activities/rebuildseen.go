@@ -51,7 +51,7 @@ type RefillSeenResult struct {
 	Impressions     uint64 `json:"impressions"`
 	CompleteAlready bool   `json:"complete_already,omitempty"`
 	IssuedSince     string `json:"issued_since,omitempty"` // RFC 3339
-	// Shards are those that were refilled, where that was not all of them.
+	// Shards are those that could not be trusted, and were refilled; none by force.
 	Shards []int `json:"shards,omitempty"`
 }
 

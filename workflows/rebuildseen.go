@@ -45,7 +45,7 @@ func RebuildSeen(ctx workflow.Context, in RebuildSeenInput) (RebuildSeenResult, 
 	}
 	details := fmt.Sprintf("%d impressions, issued since %s", refilled.Impressions, refilled.IssuedSince)
 	if len(refilled.Shards) > 0 {
-		details += fmt.Sprintf(", in the shards %v: the others were complete", refilled.Shards)
+		details += fmt.Sprintf(", in the shards %v", refilled.Shards)
 	}
 	if refilled.CompleteAlready {
 		details = "the index was complete already"
