@@ -88,6 +88,7 @@ func (b broker) voters() string {
 // clusterID is Kafka's form of a unique id, 16 bytes in base64: one for each folder, so that all its brokers have the same.
 func clusterID(at site) string {
 	sum := sha256.Sum256([]byte(at.root))
+	sum[0] &= 0x7f // else it may begin with a dash, which Kafka's tool takes for an option
 	return base64.RawURLEncoding.EncodeToString(sum[:16])
 }
 
