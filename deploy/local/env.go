@@ -49,6 +49,7 @@ func (s stack) variables() []variable {
 		{"CLICKLEDGER_AGGREGATOR_OPS_LISTEN", fixed(s.aggregators[0].ops())},
 		{gatewaysVariable, fixed(addrsOf(s.gateways))},
 		{"CLICKLEDGER_KAFKA_REPLICAS", fixed(strconv.Itoa(len(s.kafka)))},
+		{"CLICKLEDGER_PRODUCE_LINGER", fixed(s.linger)},
 	}
 }
 

@@ -18,6 +18,8 @@ type stack struct {
 	seen   []node // Valkey of the seen index
 	// Programs: the first address is the one to use it by, the last is for operators.
 	gateways, ingesters, aggregators []node
+	// linger is CLICKLEDGER_PRODUCE_LINGER: every gateway sends to every broker once in that time.
+	linger string
 }
 
 // node is one process of a part that may have several.
@@ -41,6 +43,7 @@ func singleStack() stack {
 		gateways:    []node{{"gateway", local(8080, 8090)}},
 		ingesters:   []node{{"ingester", local(8091)}},
 		aggregators: []node{{"aggregator", local(8092)}},
+		linger:      "5ms",
 	}
 }
 
@@ -54,6 +57,7 @@ func clusterStack() stack {
 		gateways:    []node{{"gateway-1", local(8080, 8090)}, {"gateway-2", local(8081, 8093)}},
 		ingesters:   []node{{"ingester-1", local(8091)}, {"ingester-2", local(8094)}},
 		aggregators: []node{{"aggregator-1", local(8092)}, {"aggregator-2", local(8095)}},
+		linger:      "20ms",
 	}
 }
 

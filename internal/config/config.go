@@ -64,6 +64,7 @@ type Config struct {
 	KafkaReplicas  int16         `env:"KAFKA_REPLICAS" envDefault:"1" help:"replication factor of topics that setup creates"`
 	Partitions     int32         `env:"PARTITIONS" envDefault:"6" help:"partitions of the clicks topic; checked against Kafka at start"`
 	ProduceTimeout time.Duration `env:"PRODUCE_TIMEOUT" envDefault:"250ms" help:"longest a click waits for Kafka's ack before it goes to the journal"`
+	ProduceLinger  time.Duration `env:"PRODUCE_LINGER" envDefault:"5ms" help:"how long a gateway collects clicks for one request to a broker: less of it is sooner, more is cheaper, most of all with many gateways and brokers"`
 
 	JournalPath     string        `env:"JOURNAL_PATH" envDefault:"gateway-journal.db" help:"file of the gateway's journal: one for each gateway, on a disk that outlives it"`
 	JournalBytesMax int64         `env:"JOURNAL_BYTES_MAX" envDefault:"1073741824" help:"what the journal may hold: 128 bytes a click; beyond it clicks are redirected but not recorded"`
@@ -176,6 +177,7 @@ func (c Config) check() []error {
 	fault(c.JournalPath == "", "JOURNAL_PATH is empty")
 	fault(c.JournalBytesMax < 1<<20, "JOURNAL_BYTES_MAX %d must be at least 1048576", c.JournalBytesMax)
 	fault(c.DrainTimeout < 0, "DRAIN_TIMEOUT %v must not be negative", c.DrainTimeout)
+	fault(c.ProduceLinger < 0 || c.ProduceLinger > c.ProduceTimeout/2, "PRODUCE_LINGER %v must be from 0s to half of PRODUCE_TIMEOUT", c.ProduceLinger)
 	fault(c.ProduceTimeout <= 0, "PRODUCE_TIMEOUT %v must be positive", c.ProduceTimeout)
 	for _, limit := range []struct {
 		name  string
