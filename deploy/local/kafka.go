@@ -19,7 +19,7 @@ import (
 const kafkaVersion = "4.3.1"
 
 const (
-	proxiedListenersCount = 5
+	proxiedListenersCount = 6    // one for each program of `just chaos`
 	proxiedFirstPort      = 9193 // where the first broker listens for a proxy
 	proxiesFirstPort      = 9243 // where the proxy listens
 	proxiedBrokerPorts    = 10   // from one broker's to the next one's

@@ -57,7 +57,8 @@ type member struct {
 
 // members are the programs under fire, in the order of the broker's listeners.
 var members = [...]member{
-	{"gateway-1", gateway}, {"gateway-2", gateway}, {"ingester-1", ingester}, {"ingester-2", ingester}, {"aggregator", aggregator},
+	{"gateway-1", gateway}, {"gateway-2", gateway}, {"ingester-1", ingester}, {"ingester-2", ingester},
+	{"aggregator-1", aggregator}, {"aggregator-2", aggregator},
 }
 
 // uses says which parts a program of a role talks to: cutting another
@@ -79,8 +80,8 @@ func (r role) uses() []string {
 type span struct{ from, to time.Duration }
 
 // freezes are long enough for what a process may lose by standing still: an
-// ingester its place in the group (10 s), the aggregator its activities'
-// heartbeats, a server the patience of all its clients.
+// ingester its place in the group (10 s), an aggregator its activities, which the
+// other one begins again meanwhile, a server the patience of all its clients.
 func freezes(process string) span {
 	switch partOf(process) {
 	case string(gateway):

@@ -4,7 +4,7 @@
 //
 // The servers are the local stack's (`just up`, or `just cluster` with
 // STACK=cluster), the supervisor's care. The programs are chaos's own, in a
-// namespace of their own: two gateways, two ingesters, an aggregator, each behind
+// namespace of their own: two gateways, two ingesters, two aggregators, each behind
 // a proxy before each server; see proxied for what has none in a cluster.
 package main
 
