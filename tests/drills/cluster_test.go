@@ -4,9 +4,11 @@ package drills
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -14,8 +16,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"clickledger/internal/config"
+	"clickledger/internal/stacktest/primaries"
+	"clickledger/tests/oracle"
 	"clickledger/tests/poll"
 	"clickledger/tests/report"
+	"clickledger/tests/traffic"
 )
 
 const (
@@ -47,6 +52,68 @@ func TestClusterBrokerIsReplaced(t *testing.T) {
 	d.away(t, "kafka-1", brokerOutage, func() { d.expectFreshFigures(t) })
 	d.waitCopied(t)
 	d.end(t)
+}
+
+// A primary of the seen index is killed and comes back empty, and a slot moves to
+// another one, while people click: what was counted before is known all the time.
+func TestClusterPrimaryIsLostAndASlotMoves(t *testing.T) {
+	onCluster(t)
+	d := beginWith(t, 2*valkeyOutage+time.Minute, adsCount, clusterClicksPerSecond, nil)
+	regulars, err := d.fleet.Admin.NewAdvertiser(t.Context(), "Regulars", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	impressions, err := traffic.Issue(t.Context(), d.fleet.Admin, regulars.Ads[0].GetAdId(), clickedAgain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var clicked oracle.Oracle
+	clicker := traffic.NewClicker(d.fleet.URL, &clicked)
+	for _, impression := range impressions {
+		clicker.Insist(t.Context(), impression)
+	}
+	d.fleet.WaitCounted(t, &clicked, regulars)
+	again := func() {
+		// The gateway's memory of recent clicks goes: only the index is left.
+		if err := errors.Join(d.fleet.Gateway.Kill(), d.fleet.Gateway.Start(), d.fleet.Gateway.Ready(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+		for _, impression := range impressions {
+			if _, err := clicker.Click(t.Context(), impression); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	d.away(t, "valkey-seen-2", valkeyOutage, func() {})
+	again()
+	d.expectFreshFigures(t)
+	d.moveSlots(t)
+	again()
+	d.expectFreshFigures(t)
+	d.end(t)
+	d.fleet.Compare(t, &clicked, regulars)
+}
+
+// moveSlots moves the slots of two shards of the seen index to another primary,
+// one after the other.
+func (d *drill) moveSlots(t *testing.T) {
+	t.Helper()
+	addrs, password := d.fleet.Config.ValkeySeenAddrs, d.fleet.Config.ValkeyPassword
+	for _, tag := range []string{"{00}", "{07}"} { // what keys of a shard have in common
+		from, err := primaries.OwnerOf(t.Context(), addrs[0], password, tag)
+		if err != nil {
+			t.Fatal(err)
+		}
+		slot, err := primaries.SlotOf(t.Context(), from, password, tag)
+		if err != nil {
+			t.Fatal(err)
+		}
+		to, steps := addrs[(slices.Index(addrs, from)+1)%len(addrs)], 0
+		if err := primaries.Move(t.Context(), slot, password, from, to, addrs, func() { steps++ }); err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("slot %d of shard %s moved from %s to %s in %d steps", slot, tag, from, to, steps)
+	}
 }
 
 // removeData takes the disk of a stopped server away.

@@ -2,6 +2,7 @@ package primaries
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -90,4 +91,21 @@ func (s *server) order(ctx context.Context, words ...string) error {
 		return fmt.Errorf("%s %s at %s: %w", words[0], words[1], s.addr, err)
 	}
 	return nil
+}
+
+// OwnerOf is the server of a cluster that has a key, as the one at addr knows it.
+func OwnerOf(ctx context.Context, addr, password, key string) (string, error) {
+	owner := addr
+	s := &server{addr: addr, password: password}
+	err := s.do(ctx, func(client vk.Client) error {
+		err := client.Do(ctx, client.B().Exists().Key(key).Build()).Error()
+		var refused *vk.ValkeyError
+		if errors.As(err, &refused) {
+			if to, moved := refused.IsMoved(); moved {
+				owner, err = to, nil
+			}
+		}
+		return err
+	})
+	return owner, err
 }
