@@ -115,9 +115,11 @@ func (c curve) show() {
 	t.Render()
 	b := c.BytesPerClick
 	fmt.Printf("Bytes a click: %.0f in Kafka, %.1f stored as a click, %.1f in the lake (one copy each; 0: nothing there yet).\n", b.Kafka, b.Store, b.Lake)
-	if c.Falls {
+	switch {
+	case len(c.Points) < 2: // nothing to compare
+	case c.Falls:
 		fmt.Println("A click costs less at the highest rate than at the lowest.")
-	} else {
+	default:
 		fmt.Println("A click does NOT cost less at the highest rate than at the lowest.")
 	}
 }
