@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/url"
 	"os"
 	"reflect"
@@ -154,6 +155,14 @@ func load(options env.Options) (Config, error) {
 
 var namespacePattern = regexp.MustCompile(`^[a-z][a-z0-9_]{0,40}$`)
 
+// areAddrs reports whether there is an address, and nothing but addresses.
+func areAddrs(texts []string) bool {
+	return len(texts) > 0 && !slices.ContainsFunc(texts, func(text string) bool {
+		host, port, err := net.SplitHostPort(text)
+		return err != nil || host == "" || port == ""
+	})
+}
+
 // check finds what parsing cannot. Missing variables were already reported.
 func (c Config) check() []error {
 	var faults []error
@@ -167,7 +176,7 @@ func (c Config) check() []error {
 	fault(c.TokenValidity <= 0, "TOKEN_VALIDITY %v must be positive", c.TokenValidity)
 	fault(c.Partitions < 1, "PARTITIONS %d must be at least 1", c.Partitions)
 	fault(c.KafkaReplicas < 1, "KAFKA_REPLICAS %d must be at least 1", c.KafkaReplicas)
-	fault(len(c.ValkeySeenAddrs) == 0, "VALKEY_SEEN_ADDR is empty")
+	fault(!areAddrs(c.ValkeySeenAddrs), "VALKEY_SEEN_ADDR %q must be host:port[,host:port…]", strings.Join(c.ValkeySeenAddrs, ","))
 	fault(c.SeenShards < 1 || c.SeenShards > 9999, "SEEN_SHARDS %d must be from 1 to 9999", c.SeenShards)
 	fault(c.LakeRetentionDays < lakeRetentionDaysMin, "LAKE_RETENTION_DAYS %d must be at least %d", c.LakeRetentionDays, lakeRetentionDaysMin)
 	fault(c.ClicksRetentionDays < clicksRetentionDaysMin, "CLICKS_RETENTION_DAYS %d must be at least %d", c.ClicksRetentionDays, clicksRetentionDaysMin)

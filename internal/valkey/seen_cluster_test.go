@@ -256,3 +256,106 @@ func TestASlotMovesWhileClicksFlow(t *testing.T) {
 		t.Errorf("shard %d is not asked for at its new server", moving)
 	}
 }
+
+func TestMemoryOfEveryPrimaryIsAsked(t *testing.T) {
+	p, _, c := newSeenCluster(t, true)
+	// As the gateway's, which asks for nothing else.
+	index, err := OpenSeenIndex(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer index.Close()
+	if _, err := index.CheckMemory(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	asked := 0
+	for _, server := range index.servers.holders() {
+		if server.memory.Load() != nil {
+			asked++
+		}
+	}
+	if asked != 3 {
+		t.Errorf("%d primaries were asked, want 3", asked)
+	}
+	p.Kill(1)
+	if _, err := index.CheckMemory(t.Context()); !errors.Is(err, click.ErrUnavailable) {
+		t.Errorf("with a primary away: %v, want %v", err, click.ErrUnavailable)
+	}
+}
+
+func TestAServerThatIsGoneIsLetGo(t *testing.T) {
+	p, index, _ := newSeenCluster(t, true)
+	p.Kill(1)
+	if err := index.Ping(t.Context()); !errors.Is(err, click.ErrUnavailable) {
+		t.Fatalf("with a primary away: %v, want %v", err, click.ErrUnavailable)
+	}
+	for _, server := range index.servers.all {
+		if server.addr == p.Addrs()[1] {
+			t.Error("the primary that is gone is still known")
+		}
+	}
+	p.Restart(t, 1)
+	if err := index.Ping(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// move moves a shard's slot from one primary to another.
+func move(t *testing.T, p *primaries.Primaries, index *SeenIndex, c config.Config, shard, from, to int) {
+	t.Helper()
+	addrs := p.Addrs()
+	slot, err := primaries.SlotOf(t.Context(), addrs[from], c.ValkeyPassword, index.shardKey(shard, sentinelName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := primaries.Move(t.Context(), slot, c.ValkeyPassword, addrs[from], addrs[to], addrs, func() {}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What a shard loses on a server where it was not believed, it has lost for good:
+// it must not be believed again when it is back where it was built.
+func TestAShardThatComesBackIsNotBelieved(t *testing.T) {
+	p, index, c := newSeenCluster(t, false)
+	shard := shardsOn(index, p.Addrs()[0])[0]
+	ids := in(index, impressions(t, 2000, 250*time.Millisecond), []int{shard})
+	if err := index.Mark(t.Context(), ids); err != nil {
+		t.Fatal(err)
+	}
+	move(t, p, index, c, shard, 0, 2)
+	wantNotReady(t, index, ids)
+	for _, part := range index.servers.parts([]int{shard}) {
+		if part.server.addr != p.Addrs()[2] {
+			t.Fatalf("shard %d is at %s", shard, part.server.addr)
+		}
+		there := part.server.client
+		key := index.setKey(click.SeenKeyOf(ids[0], index.shards))
+		if n, err := there.Do(t.Context(), there.B().Del().Key(key).Build()).AsInt64(); err != nil || n != 1 {
+			t.Fatalf("removed %d sets: %v", n, err)
+		}
+	}
+	move(t, p, index, c, shard, 2, 0)
+	wantNotReady(t, index, ids)
+	rebuild(t, index, missing(t, index), ids)
+	wantSeen(t, index, ids, len(ids))
+}
+
+func TestARebuildWhoseShardMovesDoesNotFinish(t *testing.T) {
+	p, index, c := newSeenCluster(t, false)
+	shard := shardsOn(index, p.Addrs()[0])[0]
+	nonce := rand.Text()
+	runs, err := index.BeginRebuild(t.Context(), nonce, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	move(t, p, index, c, shard, 0, 2)
+	if going, err := index.Rebuilding(t.Context(), nonce, runs); err != nil || going {
+		t.Errorf("goes on: %v, %v", going, err)
+	}
+	if done, err := index.FinishRebuild(t.Context(), nonce, runs); err != nil || done {
+		t.Errorf("finished: %v, %v", done, err)
+	}
+	if lost := missing(t, index); !slices.Equal(lost, []int{shard}) {
+		t.Errorf("the shards %v are missing, want %d only", lost, shard)
+	}
+}

@@ -39,7 +39,7 @@ func (s *SeenIndex) Memory() SeenMemory {
 // fullest is what the fullest server used when it was last asked, and which one
 // that is.
 func (s *SeenIndex) fullest() (most SeenMemory, addr string) {
-	for _, server := range s.servers.known() {
+	for _, server := range s.servers.holders() {
 		m := server.memory.Load()
 		if m == nil {
 			continue
@@ -55,8 +55,17 @@ func (s *SeenIndex) fullest() (most SeenMemory, addr string) {
 // operators, empty while less than 80 % is used of each.
 func (s *SeenIndex) CheckMemory(ctx context.Context) (alarm string, err error) {
 	err = s.onServers(ctx, s.everyShard(), func(part seenPart) error {
-		_, err := s.examine(ctx, part, part.server.client.Do(ctx, part.server.info()))
-		return err
+		// Nothing else says that a shard is another server's.
+		answers := part.server.client.DoMulti(ctx, append(s.appendSentinels(nil, part), part.server.info())...)
+		if _, err := s.examine(ctx, part, answers[len(part.shards)]); err != nil {
+			return err
+		}
+		for _, answer := range answers[:len(part.shards)] {
+			if _, err := readSentinel(part.server, answer); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	if err != nil {
 		return "", err

@@ -37,23 +37,28 @@ until cursor == '0'
 return 1`
 
 // seenRuns are the shards of a rebuild by the run of the server that has them:
-// what an operator reads in the heartbeat of a rebuild, as JSON.
-type seenRuns map[string][]int
+// what an operator reads in the heartbeat of a rebuild, as JSON. A rebuild is for
+// some settings. The next attempt may be that of a program with others, in whose
+// sets nothing was put yet.
+type seenRuns struct {
+	Settings string           `json:"settings"`
+	Runs     map[string][]int `json:"runs"`
+}
 
 func (r seenRuns) text() string {
 	text, _ := json.Marshal(r) // cannot fail
 	return string(text)
 }
 
-// readRuns reads what BeginRebuild returned. What another version returned is
-// read as no shard at all.
+// readRuns reads what BeginRebuild returned. What another version returned, or
+// one with other settings, is read as no shard at all.
 func (s *SeenIndex) readRuns(text string) (shards []int, runOf map[int]string) {
 	var runs seenRuns
-	if json.Unmarshal([]byte(text), &runs) != nil {
+	if json.Unmarshal([]byte(text), &runs) != nil || runs.Settings != s.settings() {
 		return nil, nil
 	}
 	runOf = map[int]string{}
-	for runID, of := range runs {
+	for runID, of := range runs.Runs {
 		for _, shard := range of {
 			if shard < 0 || shard >= s.shards {
 				return nil, nil // of another number of shards
@@ -80,13 +85,14 @@ func (s *SeenIndex) Missing(ctx context.Context) ([]int, error) {
 		if err != nil {
 			return err
 		}
+		sentinels := make([]string, len(part.shards))
 		for i, shard := range part.shards {
-			sentinel, err := readSentinel(part.server, answers[i])
-			if err != nil {
+			if sentinels[i], err = readSentinel(part.server, answers[i]); err != nil {
 				return err
 			}
-			missing[shard] = s.judge(shard, sentinel, runID) != nil
+			missing[shard] = s.judge(shard, sentinels[i], runID) != nil
 		}
+		s.disown(ctx, part, sentinels, runID)
 		return nil
 	})
 	if err != nil {
@@ -127,9 +133,9 @@ func (s *SeenIndex) BeginRebuild(ctx context.Context, nonce string, shards []int
 	if err != nil {
 		return "", err
 	}
-	named := seenRuns{}
+	named := seenRuns{Settings: s.settings(), Runs: map[string][]int{}}
 	for _, shard := range shards {
-		named[runOf[shard]] = append(named[runOf[shard]], shard)
+		named.Runs[runOf[shard]] = append(named.Runs[runOf[shard]], shard)
 	}
 	return named.text(), nil
 }
@@ -180,27 +186,33 @@ func (s *SeenIndex) Remark(ctx context.Context, runs string, ids []click.Impress
 
 // FinishRebuild declares complete every shard of a rebuild that still holds
 // nonce, for the runs of the servers that BeginRebuild named. It reports whether
-// that was all of them; else something was lost meanwhile, and they must be
-// rebuilt again.
+// that was all of them; else something was lost meanwhile, or is on another
+// server now, and they must be rebuilt again.
 func (s *SeenIndex) FinishRebuild(ctx context.Context, nonce, runs string) (bool, error) {
 	shards, runOf := s.readRuns(runs)
 	done := make([]bool, s.shards)
 	err := s.onServers(ctx, shards, func(part seenPart) error {
-		commands := make([]vk.Completed, len(part.shards))
-		for i, shard := range part.shards {
-			commands[i] = part.server.client.B().Eval().Script(finishScript).Numkeys(2).
+		commands := []vk.Completed{part.server.info()}
+		for _, shard := range part.shards {
+			commands = append(commands, part.server.client.B().Eval().Script(finishScript).Numkeys(2).
 				Key(s.shardKey(shard, sentinelName), s.shardKey(shard, buildingName)).
-				Arg(nonce, s.sentinel(nonce, runOf[shard])).Build()
+				Arg(nonce, s.sentinel(nonce, runOf[shard])).Build())
+		}
+		answers := part.server.client.DoMulti(ctx, commands...)
+		runID, err := s.examine(ctx, part, answers[0])
+		if err != nil {
+			return err
 		}
 		var failed error
-		for i, answer := range part.server.client.DoMulti(ctx, commands...) {
+		for i, answer := range answers[1:] {
 			set, err := answer.AsInt64()
 			if err != nil {
 				failed = part.server.fault("finish rebuilding", err)
 				continue
 			}
 			// Asked again after a redirect, a shard that is done has no nonce any more.
-			done[part.shards[i]] = done[part.shards[i]] || set == 1
+			shard := part.shards[i]
+			done[shard] = done[shard] || set == 1 && runOf[shard] == runID
 		}
 		return failed
 	})

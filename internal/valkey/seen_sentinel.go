@@ -9,6 +9,7 @@ import (
 	vk "github.com/valkey-io/valkey-go"
 
 	"clickledger/internal/click"
+	"clickledger/internal/config"
 )
 
 // Names of a shard's two keys beside its sets.
@@ -20,17 +21,24 @@ const (
 // What a server must say of itself to be believed.
 const (
 	infoRunID     = "run_id"
+	infoMode      = "server_mode"
 	infoPolicy    = "maxmemory_policy"
 	infoUsed      = "used_memory"
 	infoMax       = "maxmemory"
 	policyNeeded  = "noeviction"
 	policyRemoved = "" // a server that hides its policy is not doubted
+	modeAlone     = "standalone"
 )
 
 // info asks for the sections that hold the above.
 func (s *seenServer) info() vk.Completed {
 	return s.client.B().Info().Section("server", "memory").Build()
 }
+
+// disownScript removes a sentinel if it is still the one that was read.
+const disownScript = `
+if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+return 0`
 
 // sentinel is the text of a shard's sentinel: what it was built for. The nonce
 // tells two builds apart, the rest whether it is ours.
@@ -42,8 +50,30 @@ func (s *SeenIndex) sentinel(nonce, runID string) string {
 // server, this validity, this number of shards. A shard that came from another
 // server, with its slot or by way of a replica, was built in another run: nobody
 // can say what it lost on the way, so it is rebuilt, and no other shard is.
-func (s *SeenIndex) purpose(runID string) string {
-	return fmt.Sprintf("run=%s validity=%s shards=%d", runID, s.validity, s.shards)
+func (s *SeenIndex) purpose(runID string) string { return runNamed(runID) + s.settings() }
+
+func runNamed(runID string) string { return "run=" + runID + " " }
+
+// settings is what a shard's sets were filled for.
+func (s *SeenIndex) settings() string {
+	return fmt.Sprintf("validity=%s shards=%d", s.validity, s.shards)
+}
+
+// disown removes sentinels of another run of their server, as well as it can:
+// back on the server of that run they would be believed again, whatever the
+// shard had lost meanwhile.
+func (s *SeenIndex) disown(ctx context.Context, part seenPart, sentinels []string, runID string) {
+	var commands []vk.Completed
+	for i, shard := range part.shards {
+		_, purpose, ok := strings.Cut(sentinels[i], " ")
+		if ok && !strings.HasPrefix(purpose, runNamed(runID)) {
+			commands = append(commands, part.server.client.B().Eval().Script(disownScript).Numkeys(1).
+				Key(s.shardKey(shard, sentinelName)).Arg(sentinels[i]).Build())
+		}
+	}
+	if len(commands) > 0 {
+		part.server.client.DoMulti(ctx, commands...)
+	}
 }
 
 func (s *SeenIndex) appendSentinels(commands []vk.Completed, part seenPart) []vk.Completed {
@@ -60,19 +90,22 @@ func (s *SeenIndex) trust(ctx context.Context, part seenPart, first []vk.ValkeyR
 	if err != nil {
 		return err
 	}
-	for i, shard := range part.shards {
-		before, err := readSentinel(part.server, first[i])
-		if err != nil {
+	before := make([]string, len(part.shards))
+	for i := range part.shards {
+		if before[i], err = readSentinel(part.server, first[i]); err != nil {
 			return err
 		}
+	}
+	s.disown(ctx, part, before, runID)
+	for i, shard := range part.shards {
 		after, err := readSentinel(part.server, last[i])
 		if err != nil {
 			return err
 		}
-		if before != after {
+		if before[i] != after {
 			return fmt.Errorf("ask seen index: shard %d changed while it was asked: %w", shard, click.ErrSeenNotReady)
 		}
-		if err := s.judge(shard, before, runID); err != nil {
+		if err := s.judge(shard, before[i], runID); err != nil {
 			return err
 		}
 	}
@@ -115,6 +148,12 @@ func (s *SeenIndex) examine(ctx context.Context, part seenPart, info vk.ValkeyRe
 		s.distrust(ctx, part)
 		return "", fmt.Errorf("the Valkey at %s has maxmemory-policy %s and may forget impressions: set it to %s",
 			server.addr, policy, policyNeeded)
+	}
+	// Two that do not know each other would both be believed, each by the
+	// programs that reach it.
+	if len(s.servers.config.ValkeySeenAddrs) > 1 && facts[infoMode] == modeAlone {
+		return "", fmt.Errorf("the Valkey at %s is in no cluster: %sVALKEY_SEEN_ADDR must be it alone, or servers of one cluster",
+			server.addr, config.Prefix)
 	}
 	if facts[infoRunID] == "" {
 		return "", fmt.Errorf("the Valkey at %s does not tell its run id", server.addr)

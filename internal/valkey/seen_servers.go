@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -24,6 +25,7 @@ type seenServer struct {
 	addr   string
 	client vk.Client
 	memory atomic.Pointer[SeenMemory]
+	given  bool // by the settings, not learned
 }
 
 // seenServers are the Valkeys that share the seen index, and which shard each
@@ -47,10 +49,13 @@ type seenServers struct {
 func newSeenServers(c config.Config) (*seenServers, error) {
 	s := &seenServers{config: c, routes: make([]*seenServer, c.SeenShards)}
 	for _, addr := range c.ValkeySeenAddrs {
-		if _, err := s.server(addr); err != nil {
+		server, err := s.dial(addr)
+		if err != nil {
 			s.close()
 			return nil, err
 		}
+		server.given = true
+		s.all = append(s.all, server)
 	}
 	for shard := range s.routes {
 		s.routes[shard] = s.all[0]
@@ -58,14 +63,8 @@ func newSeenServers(c config.Config) (*seenServers, error) {
 	return s, nil
 }
 
-// server is the one at an address, known or new. The caller holds the lock, or
-// is the only one.
-func (s *seenServers) server(addr string) (*seenServer, error) {
-	for _, known := range s.all {
-		if known.addr == addr {
-			return known, nil
-		}
-	}
+// dial makes the client of a server. It waits for one that does not answer.
+func (s *seenServers) dial(addr string) (*seenServer, error) {
 	client, err := vk.NewClient(vk.ClientOption{
 		InitAddress:      []string{addr},
 		Username:         s.config.ValkeyUser,
@@ -84,9 +83,16 @@ func (s *seenServers) server(addr string) (*seenServer, error) {
 	if client == nil {
 		return nil, fmt.Errorf("open seen index at %s: %w", addr, err)
 	}
-	server := &seenServer{addr: addr, client: client}
-	s.all = append(s.all, server)
-	return server, nil
+	return &seenServer{addr: addr, client: client}, nil
+}
+
+// at is the server at an address, nil if it is not known. The lock is held.
+func (s *seenServers) at(addr string) *seenServer {
+	i := slices.IndexFunc(s.all, func(known *seenServer) bool { return known.addr == addr })
+	if i < 0 {
+		return nil
+	}
+	return s.all[i]
 }
 
 func (s *seenServers) close() {
@@ -126,16 +132,47 @@ func (s *seenServers) learn(shard int, addr, teller string) error {
 	if err != nil {
 		return fmt.Errorf("ask seen index at %s: it says that shard %d is at %q: %w", teller, shard, addr, err)
 	}
-	if host == "" {
+	if host == "" || host == "?" {
 		host, _, _ = net.SplitHostPort(teller)
+	}
+	addr = net.JoinHostPort(host, port)
+	s.mu.Lock()
+	server := s.at(addr)
+	s.mu.Unlock()
+	var dialed *seenServer
+	if server == nil {
+		// Without the lock: the others go on asking who answers.
+		if dialed, err = s.dial(addr); err != nil {
+			return err
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	server, err := s.server(net.JoinHostPort(host, port))
-	if err == nil {
-		s.routes[shard] = server
+	if server = s.at(addr); server == nil {
+		if dialed == nil { // let go of meanwhile
+			return fmt.Errorf("ask seen index at %s: %w: it was left a moment ago", addr, click.ErrUnavailable)
+		}
+		server, dialed = dialed, nil
+		s.all = append(s.all, server)
 	}
-	return err
+	if dialed != nil { // somebody else was faster
+		go dialed.client.Close()
+	}
+	s.routes[shard] = server
+	s.letGo()
+	return nil
+}
+
+// letGo leaves the servers that were learned of and have nothing any more:
+// addresses of a cluster come and go. The lock is held.
+func (s *seenServers) letGo() {
+	s.all = slices.DeleteFunc(s.all, func(server *seenServer) bool {
+		idle := !server.given && !slices.Contains(s.routes, server)
+		if idle {
+			go server.client.Close() // it waits for what is under way
+		}
+		return idle
+	})
 }
 
 // doubt has the next server asked for what one that does not answer was
@@ -149,13 +186,14 @@ func (s *seenServers) doubt(part seenPart) {
 			s.routes[shard] = next
 		}
 	}
+	s.letGo()
 }
 
-// known are all servers met so far.
-func (s *seenServers) known() []*seenServer {
+// holders are the servers that are believed to have a shard.
+func (s *seenServers) holders() []*seenServer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Clone(s.all)
+	return slices.DeleteFunc(slices.Clone(s.all), func(server *seenServer) bool { return !slices.Contains(s.routes, server) })
 }
 
 // everyShard is all of the index.
@@ -190,7 +228,7 @@ func (s *SeenIndex) onServers(ctx context.Context, shards []int, do func(seenPar
 				again = append(again, parts[i].shards...)
 				err = s.locate(ctx, parts[i])
 			}
-			if errors.Is(err, click.ErrUnavailable) {
+			if isLost(err) {
 				s.servers.doubt(parts[i])
 			}
 			if err != nil {
@@ -228,6 +266,17 @@ func (s *SeenIndex) locate(ctx context.Context, part seenPart) error {
 		}
 	}
 	return nil
+}
+
+// isLost reports whether a server does not answer, or knows no cluster any more:
+// another may know who has its shards. One that says that a shard is on its way
+// is right to be asked again.
+func isLost(err error) bool {
+	if !errors.Is(err, click.ErrUnavailable) || errors.Is(err, context.Canceled) {
+		return false
+	}
+	var refused *vk.ValkeyError
+	return !errors.As(err, &refused) || refused.IsClusterDown() || strings.HasPrefix(refused.Error(), "MASTERDOWN")
 }
 
 // isMoved reports whether a server said that what it was asked for is another's.

@@ -43,7 +43,7 @@ func client(index *SeenIndex) vk.Client { return index.servers.all[0].client }
 
 // otherRun is what BeginRebuild would have said in another run of the server.
 func otherRun(index *SeenIndex) string {
-	return seenRuns{"0123456789abcdef": index.everyShard()}.text()
+	return seenRuns{Settings: index.settings(), Runs: map[string][]int{"0123456789abcdef": index.everyShard()}}.text()
 }
 
 func finish(t testing.TB, index *SeenIndex, runID string, want bool) {
@@ -168,7 +168,7 @@ func TestIndexOfAnEarlierServerRunIsNotReady(t *testing.T) {
 	if _, err := index.BeginRebuild(t.Context(), rand.Text(), nil); err != nil {
 		t.Fatal(err)
 	}
-	finish(t, index, otherRun(index), true)
+	finish(t, index, otherRun(index), false)
 	wantNotReady(t, index, impressions(t, 10, time.Second))
 }
 
@@ -208,6 +208,53 @@ func TestRebuildGoesOnOnlyWhileNothingIsLost(t *testing.T) {
 	want(rand.Text(), runID, false)
 	client(index).Do(t.Context(), client(index).B().Del().Key(index.shardKey(3, buildingName)).Build())
 	want(nonce, runID, false)
+}
+
+// Its sets would be those of the old settings, and declared complete for the new.
+func TestARebuildIsNotGoneOnWithForOtherSettings(t *testing.T) {
+	index, c := newSeenIndex(t)
+	nonce := rand.Text()
+	for name, change := range map[string]func(*config.Config){
+		"more shards": func(c *config.Config) { c.SeenShards *= 2 },
+		"validity":    func(c *config.Config) { c.TokenValidity *= 2 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			runs, err := index.BeginRebuild(t.Context(), nonce, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			other := c
+			change(&other)
+			changed, err := OpenSeenIndex(other)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer changed.Close()
+			if going, err := changed.Rebuilding(t.Context(), nonce, runs); err != nil || going {
+				t.Errorf("goes on: %v, %v", going, err)
+			}
+			if done, err := changed.FinishRebuild(t.Context(), nonce, runs); err != nil || done {
+				t.Errorf("finished: %v, %v", done, err)
+			}
+		})
+	}
+}
+
+// Two servers that do not know each other would each be believed by whoever
+// reaches it, and an impression counted at both.
+func TestSeveralServersMustBeOneCluster(t *testing.T) {
+	index, c := newSeenIndex(t)
+	build(t, index)
+	c.ValkeySeenAddrs = append(c.ValkeySeenAddrs, "127.0.0.2:1")
+	several, err := OpenSeenIndex(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer several.Close()
+	if _, err := several.Ask(t.Context(), impressions(t, 3, 0)); err == nil || errors.Is(err, click.ErrUnavailable) || errors.Is(err, click.ErrSeenNotReady) {
+		t.Errorf("two servers of no cluster: %v", err)
+	}
+	ask(t, index, impressions(t, 3, 0)) // alone it is right, and still complete
 }
 
 func TestOlderRebuildCannotFinish(t *testing.T) {
