@@ -50,6 +50,7 @@ func (s stack) variables() []variable {
 		{gatewaysVariable, fixed(addrsOf(s.gateways))},
 		{"CLICKLEDGER_KAFKA_REPLICAS", fixed(strconv.Itoa(len(s.kafka)))},
 		{"CLICKLEDGER_PRODUCE_LINGER", fixed(s.linger)},
+		{"CLICKLEDGER_BATCH_INTERVAL", fixed(s.batch)},
 	}
 }
 

@@ -20,6 +20,8 @@ type stack struct {
 	gateways, ingesters, aggregators []node
 	// linger is CLICKLEDGER_PRODUCE_LINGER: every gateway sends to every broker once in that time.
 	linger string
+	// batch is CLICKLEDGER_BATCH_INTERVAL: every ingester inserts into every shard once in that time.
+	batch string
 }
 
 // node is one process of a part that may have several.
@@ -44,6 +46,7 @@ func singleStack() stack {
 		ingesters:   []node{{"ingester", local(8091)}},
 		aggregators: []node{{"aggregator", local(8092)}},
 		linger:      "5ms",
+		batch:       "700ms",
 	}
 }
 
@@ -58,6 +61,7 @@ func clusterStack() stack {
 		ingesters:   []node{{"ingester-1", local(8091)}, {"ingester-2", local(8094)}},
 		aggregators: []node{{"aggregator-1", local(8092)}, {"aggregator-2", local(8095)}},
 		linger:      "20ms",
+		batch:       "1100ms",
 	}
 }
 

@@ -29,6 +29,9 @@ const Prefix = "CLICKLEDGER_"
 // memberNameMax is how long a member's name in a group may be; 249 for Kafka.
 const memberNameMax = 200
 
+// batchIntervalMax: an advertiser reads a click within seconds.
+const batchIntervalMax = 10 * time.Second
+
 // lakeRetentionDaysMin: a bucket's rules work at midnight, and the clean-up
 // leaves everything alone for a day.
 const lakeRetentionDaysMin = 2
@@ -65,6 +68,7 @@ type Config struct {
 	KafkaReplicas  int16         `env:"KAFKA_REPLICAS" envDefault:"1" help:"replication factor of topics that setup creates"`
 	Partitions     int32         `env:"PARTITIONS" envDefault:"6" help:"partitions of the clicks topic; checked against Kafka at start"`
 	ProduceTimeout time.Duration `env:"PRODUCE_TIMEOUT" envDefault:"250ms" help:"longest a click waits for Kafka's ack before it goes to the journal"`
+	BatchInterval  time.Duration `env:"BATCH_INTERVAL" envDefault:"700ms" help:"time from one insert of an ingester to its next: less of it shows clicks sooner, more is cheaper, most of all with many ingesters and shards"`
 	ProduceLinger  time.Duration `env:"PRODUCE_LINGER" envDefault:"5ms" help:"how long a gateway collects clicks for one request to a broker: less of it is sooner, more is cheaper, most of all with many gateways and brokers"`
 
 	JournalPath     string        `env:"JOURNAL_PATH" envDefault:"gateway-journal.db" help:"file of the gateway's journal: one for each gateway, on a disk that outlives it"`
@@ -187,6 +191,7 @@ func (c Config) check() []error {
 	fault(c.JournalBytesMax < 1<<20, "JOURNAL_BYTES_MAX %d must be at least 1048576", c.JournalBytesMax)
 	fault(c.DrainTimeout < 0, "DRAIN_TIMEOUT %v must not be negative", c.DrainTimeout)
 	fault(c.ProduceLinger < 0 || c.ProduceLinger > c.ProduceTimeout/2, "PRODUCE_LINGER %v must be from 0s to half of PRODUCE_TIMEOUT", c.ProduceLinger)
+	fault(c.BatchInterval < 0 || c.BatchInterval > batchIntervalMax, "BATCH_INTERVAL %v must be from 0s to %v", c.BatchInterval, batchIntervalMax)
 	fault(c.ProduceTimeout <= 0, "PRODUCE_TIMEOUT %v must be positive", c.ProduceTimeout)
 	for _, limit := range []struct {
 		name  string

@@ -26,9 +26,6 @@ import (
 )
 
 const (
-	// batchInterval is the time from one batch to the next under load: a
-	// ClickHouse likes a few inserts a second, an advertiser fresh figures.
-	batchInterval = 700 * time.Millisecond
 	// stallLimit is how long a batch may take. After it this ingester leaves the
 	// group: the fault may be its own, then another takes over.
 	stallLimit = time.Minute
@@ -82,6 +79,9 @@ type Parts struct {
 	Log      *slog.Logger
 	Registry prometheus.Registerer
 	Validity time.Duration // of click tokens
+	// BatchInterval is the time from one batch to the next under load: a
+	// ClickHouse likes a few inserts a second, an advertiser fresh figures.
+	BatchInterval time.Duration
 	// Join becomes a member of the group. An error that wraps ErrFatal ends the
 	// ingester; any other is tried again.
 	Join  func(ctx context.Context) (Stream, error)
@@ -105,15 +105,15 @@ type Ingester struct {
 // pace is how long an ingester waits for what. Tests are in more of a hurry.
 type pace struct{ batch, stall, retryMin, retryMax time.Duration }
 
-func usualPace() pace { return pace{batchInterval, stallLimit, retryWaitMin, retryWaitMax} }
+func usualPace(batch time.Duration) pace { return pace{batch, stallLimit, retryWaitMin, retryWaitMax} }
 
 // New checks that nothing is missing.
 func New(p Parts) (*Ingester, error) {
-	if p.Log == nil || p.Registry == nil || p.Validity <= 0 || p.Join == nil ||
+	if p.Log == nil || p.Registry == nil || p.Validity <= 0 || p.BatchInterval < 0 || p.Join == nil ||
 		p.Store == nil || p.Seen == nil || p.RebuildSeen == nil {
 		return nil, errors.New("make ingester: a part is missing")
 	}
-	return &Ingester{Parts: p, pace: usualPace(), metrics: newMetrics(p.Registry)}, nil
+	return &Ingester{Parts: p, pace: usualPace(p.BatchInterval), metrics: newMetrics(p.Registry)}, nil
 }
 
 // Run stores clicks until ctx ends; the batch in hand is finished first. What

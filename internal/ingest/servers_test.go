@@ -94,7 +94,7 @@ func (s *servers) rebuild(ctx context.Context) error {
 func (s *servers) parts() ingest.Parts {
 	log := slog.New(slog.DiscardHandler)
 	return ingest.Parts{
-		Log: log, Registry: prometheus.NewRegistry(), Validity: s.config.TokenValidity, Store: s.store, Seen: s.seen,
+		Log: log, Registry: prometheus.NewRegistry(), Validity: s.config.TokenValidity, BatchInterval: s.config.BatchInterval, Store: s.store, Seen: s.seen,
 		Join: func(context.Context) (ingest.Stream, error) {
 			return kafka.NewConsumer(s.config, log, kafka.UsualMembership(""))
 		},

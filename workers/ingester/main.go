@@ -51,7 +51,7 @@ func run(ctx context.Context, c config.Config, log *slog.Logger) error {
 	defer temporal.Close()
 
 	ingester, err := ingest.New(ingest.Parts{
-		Log: log, Registry: ops.Registry, Validity: c.TokenValidity, Store: store, Seen: seen,
+		Log: log, Registry: ops.Registry, Validity: c.TokenValidity, BatchInterval: c.BatchInterval, Store: store, Seen: seen,
 		Join:        func(ctx context.Context) (ingest.Stream, error) { return join(ctx, c, store, log) },
 		RebuildSeen: func(ctx context.Context) error { return workflows.StartRebuildSeen(ctx, temporal) },
 	})
