@@ -124,7 +124,11 @@ func measure(ctx context.Context, s settings, c config.Config, gateways []string
 	if err != nil {
 		return nil, nil, err
 	}
-	watch, err := newWatch(ctx, admin, catalogue.probe)
+	asks := askInterval
+	if len(s.Rates) > 0 {
+		asks = askSeldom
+	}
+	watch, err := newWatch(ctx, admin, catalogue.probe, asks)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -18,19 +18,21 @@ import (
 const (
 	probeInterval = 200 * time.Millisecond
 	askInterval   = 500 * time.Millisecond // each costs the store some 30 ms of CPU
+	askSeldom     = 10 * time.Second       // for a curve: what a question costs is no part of what a click costs
 	probeTokens   = 10_000                 // of one ask
 	latencyDigits = 3
 	finalTimeout  = 4 * time.Minute
 )
 
 // watch looks at the running system as an advertiser would: it clicks an ad of
-// its own every 200 ms and asks every 500 ms how many of these clicks are
+// its own every 200 ms and asks every now and then how many of these clicks are
 // counted and through which minute figures are final.
 type watch struct {
 	admin  *client.API
 	probe  *client.Advertiser
 	http   *http.Client
 	tokens []string
+	asks   time.Duration // from one question to the next
 	end    context.CancelFunc
 	both   sync.WaitGroup
 	// promised is every click there was, to be compared with; set by promise.
@@ -50,9 +52,9 @@ type watch struct {
 	through   time.Time
 }
 
-func newWatch(ctx context.Context, admin *client.API, probe *client.Advertiser) (*watch, error) {
+func newWatch(ctx context.Context, admin *client.API, probe *client.Advertiser, asks time.Duration) (*watch, error) {
 	w := &watch{
-		admin: admin, probe: probe, http: client.NewHTTP(), failures: map[string]int64{},
+		admin: admin, probe: probe, asks: asks, http: client.NewHTTP(), failures: map[string]int64{},
 		queryable: hdrhistogram.New(1, finalTimeout.Milliseconds(), latencyDigits),
 		sealed:    map[time.Time]time.Time{},
 	}
@@ -75,7 +77,7 @@ func (w *watch) start(ctx context.Context) {
 	ctx, w.end = context.WithCancel(ctx)
 	w.began = time.Now()
 	w.both.Go(func() { every(ctx, probeInterval, w.click) })
-	w.both.Go(func() { every(ctx, askInterval, w.ask) })
+	w.both.Go(func() { every(ctx, w.asks, w.ask) })
 }
 
 func every(ctx context.Context, interval time.Duration, do func(context.Context)) {
