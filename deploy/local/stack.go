@@ -18,7 +18,8 @@ type stack struct {
 	seen   []node // Valkey of the seen index
 	// Programs: the first address is the one to use it by, the last is for operators.
 	gateways, ingesters, aggregators []node
-	// linger is CLICKLEDGER_PRODUCE_LINGER: every gateway sends to every broker once in that time.
+	// linger is CLICKLEDGER_PRODUCE_LINGER: every gateway sends to every broker once in that time. It must be longer than an
+	// acknowledgement takes: a broker deals with the requests of one connection one after the other, so they would queue.
 	linger string
 	// batch is CLICKLEDGER_BATCH_INTERVAL: every ingester inserts into every shard once in that time.
 	batch string
@@ -60,8 +61,8 @@ func clusterStack() stack {
 		gateways:    []node{{"gateway-1", local(8080, 8090)}, {"gateway-2", local(8081, 8093)}},
 		ingesters:   []node{{"ingester-1", local(8091)}, {"ingester-2", local(8094)}},
 		aggregators: []node{{"aggregator-1", local(8092)}, {"aggregator-2", local(8095)}},
-		linger:      "20ms",
-		batch:       "1100ms",
+		linger:      "40ms",
+		batch:       "1s",
 	}
 }
 

@@ -69,7 +69,7 @@ type Config struct {
 	Partitions     int32         `env:"PARTITIONS" envDefault:"6" help:"partitions of the clicks topic; checked against Kafka at start"`
 	ProduceTimeout time.Duration `env:"PRODUCE_TIMEOUT" envDefault:"250ms" help:"longest a click waits for Kafka's ack before it goes to the journal"`
 	BatchInterval  time.Duration `env:"BATCH_INTERVAL" envDefault:"700ms" help:"time from one insert of an ingester to its next: less of it shows clicks sooner, more is cheaper, most of all with many ingesters and shards"`
-	ProduceLinger  time.Duration `env:"PRODUCE_LINGER" envDefault:"5ms" help:"how long a gateway collects clicks for one request to a broker: less of it is sooner, more is cheaper, most of all with many gateways and brokers"`
+	ProduceLinger  time.Duration `env:"PRODUCE_LINGER" envDefault:"5ms" help:"how long a gateway collects clicks for one request to a broker: less of it is sooner, more is cheaper, most of all with many gateways and brokers; longer than an ack takes, else requests queue"`
 
 	JournalPath     string        `env:"JOURNAL_PATH" envDefault:"gateway-journal.db" help:"file of the gateway's journal: one for each gateway, on a disk that outlives it"`
 	JournalBytesMax int64         `env:"JOURNAL_BYTES_MAX" envDefault:"1073741824" help:"what the journal may hold: 128 bytes a click; beyond it clicks are redirected but not recorded"`

@@ -37,7 +37,9 @@ type Producer struct {
 // all costs the broker ten times the CPU per click and a far worse p99; 2 ms a
 // third more than 5 ms, which add 2 ms to the median and take as much from the
 // tail. Each gateway sends to each broker once in that time, and what is sent is
-// copied by each follower, so it is worth more with several of them.
+// copied by each follower, so it is worth more with several of them. It should
+// be longer than an acknowledgement takes: a broker deals with the requests of
+// one connection one after the other, and up to five would stand in a queue.
 //
 // Every record is acknowledged by all in-sync replicas and, within one run of
 // this program, written once however often the client has to repeat it.
