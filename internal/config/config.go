@@ -191,7 +191,7 @@ func (c Config) check() []error {
 	fault(c.JournalBytesMax < 1<<20, "JOURNAL_BYTES_MAX %d must be at least 1048576", c.JournalBytesMax)
 	fault(c.DrainTimeout < 0, "DRAIN_TIMEOUT %v must not be negative", c.DrainTimeout)
 	fault(c.ProduceLinger < 0 || c.ProduceLinger > c.ProduceTimeout/2, "PRODUCE_LINGER %v must be from 0s to half of PRODUCE_TIMEOUT", c.ProduceLinger)
-	fault(c.BatchInterval < 0 || c.BatchInterval > batchIntervalMax, "BATCH_INTERVAL %v must be from 0s to %v", c.BatchInterval, batchIntervalMax)
+	fault(c.BatchInterval <= 0 || c.BatchInterval > batchIntervalMax, "BATCH_INTERVAL %v must be positive and at most %v", c.BatchInterval, batchIntervalMax)
 	fault(c.ProduceTimeout <= 0, "PRODUCE_TIMEOUT %v must be positive", c.ProduceTimeout)
 	for _, limit := range []struct {
 		name  string

@@ -47,6 +47,8 @@ func TestLoadReportsEveryFaultAtOnceAndNoSecret(t *testing.T) {
 	variables["CLICKLEDGER_MINUTES_RETENTION_DAYS"] = "399"
 	variables["CLICKLEDGER_HOURS_RETENTION_DAYS"] = "398"
 	variables["CLICKLEDGER_CHANGES_PER_SECOND"] = "0"
+	variables["CLICKLEDGER_PRODUCE_LINGER"] = "126ms"
+	variables["CLICKLEDGER_BATCH_INTERVAL"] = "0s"
 	variables["CLICKLEDGER_REPORTS_AT_ONCE"] = "13"
 	variables["CLICKLEDGER_REPORT_ROWS_MAX"] = "99999"
 	variables["CLICKLEDGER_REPORT_MEMORY_BYTES_MAX"] = "1000"
@@ -56,7 +58,7 @@ func TestLoadReportsEveryFaultAtOnceAndNoSecret(t *testing.T) {
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, want := range []string{"S3_SECRET_KEY", "64 hexadecimal digits", "NAMESPACE", "PARTITIONS", "LAKE_RETENTION_DAYS 1", "CLICKS_RETENTION_DAYS 34", "MINUTES_RETENTION_DAYS 399", "HOURS_RETENTION_DAYS 398", "CHANGES_PER_SECOND 0", "REPORTS_AT_ONCE 13", "REPORT_ROWS_MAX 99999", "REPORT_MEMORY_BYTES_MAX 1000", "PUBLIC_URL",
+	for _, want := range []string{"S3_SECRET_KEY", "64 hexadecimal digits", "NAMESPACE", "PARTITIONS", "LAKE_RETENTION_DAYS 1", "CLICKS_RETENTION_DAYS 34", "MINUTES_RETENTION_DAYS 399", "HOURS_RETENTION_DAYS 398", "CHANGES_PER_SECOND 0", "PRODUCE_LINGER 126ms", "BATCH_INTERVAL 0s", "REPORTS_AT_ONCE 13", "REPORT_ROWS_MAX 99999", "REPORT_MEMORY_BYTES_MAX 1000", "PUBLIC_URL",
 		`CORS_ORIGINS: "https://*.example.com"`, `CORS_ORIGINS: "https://b.example.com/"`} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("the error does not name %s: %v", want, err)

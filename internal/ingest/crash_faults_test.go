@@ -222,6 +222,7 @@ func (l *life) parts() Parts {
 	}
 	return Parts{
 		Log: log, Registry: prometheus.NewRegistry(), Validity: validity,
+		BatchInterval: time.Duration(1+l.random.IntN(30)) * time.Millisecond,
 		Join: func(context.Context) (Stream, error) {
 			consumer, err := kafka.NewConsumer(l.config, log, member)
 			return mishapStream{consumer, l}, err

@@ -147,10 +147,7 @@ func (s *schedule) live(ctx context.Context, worker uint64) {
 			s.fault(err.Error())
 			return
 		}
-		ingester.pace = pace{
-			batch: time.Duration(l.random.IntN(30)) * time.Millisecond, stall: 10 * time.Second,
-			retryMin: 5 * time.Millisecond, retryMax: 40 * time.Millisecond,
-		}
+		ingester.pace = pace{stall: 10 * time.Second, retryMin: 5 * time.Millisecond, retryMax: 40 * time.Millisecond}
 		if err := ingester.Run(running); err != nil && !errors.Is(err, errCrash) {
 			s.fault("an ingester ended with " + err.Error())
 		}

@@ -283,7 +283,7 @@ func (w *world) rebuild(context.Context) error {
 
 func (w *world) parts() Parts {
 	return Parts{
-		Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(), Validity: validity,
+		Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(), Validity: validity, BatchInterval: 700 * time.Millisecond,
 		Join: w.join, Store: w.shelf, Seen: w.memory, RebuildSeen: w.rebuild,
 	}
 }

@@ -111,7 +111,7 @@ func (f *FilteredIngester) store(ctx context.Context, stream FilteredStream, ent
 	for _, entry := range entries {
 		clicks += entry.Count
 	}
-	wait := usualPace(filteredInterval).newWait()
+	wait := usualPace().newWait()
 	for said := false; ; {
 		err := attempt(ctx, func(ctx context.Context) error { return f.Store.InsertFiltered(ctx, entries) })
 		switch {

@@ -103,17 +103,17 @@ type Ingester struct {
 }
 
 // pace is how long an ingester waits for what. Tests are in more of a hurry.
-type pace struct{ batch, stall, retryMin, retryMax time.Duration }
+type pace struct{ stall, retryMin, retryMax time.Duration }
 
-func usualPace(batch time.Duration) pace { return pace{batch, stallLimit, retryWaitMin, retryWaitMax} }
+func usualPace() pace { return pace{stallLimit, retryWaitMin, retryWaitMax} }
 
 // New checks that nothing is missing.
 func New(p Parts) (*Ingester, error) {
-	if p.Log == nil || p.Registry == nil || p.Validity <= 0 || p.BatchInterval < 0 || p.Join == nil ||
+	if p.Log == nil || p.Registry == nil || p.Validity <= 0 || p.BatchInterval <= 0 || p.Join == nil ||
 		p.Store == nil || p.Seen == nil || p.RebuildSeen == nil {
 		return nil, errors.New("make ingester: a part is missing")
 	}
-	return &Ingester{Parts: p, pace: usualPace(p.BatchInterval), metrics: newMetrics(p.Registry)}, nil
+	return &Ingester{Parts: p, pace: usualPace(), metrics: newMetrics(p.Registry)}, nil
 }
 
 // Run stores clicks until ctx ends; the batch in hand is finished first. What
@@ -152,7 +152,7 @@ func (i *Ingester) consume(ctx context.Context) error {
 	defer stopWatching()
 	var began time.Time // of the last batch
 	for {
-		clicks, dead, err := stream.Gather(ctx, began.Add(i.pace.batch))
+		clicks, dead, err := stream.Gather(ctx, began.Add(i.BatchInterval))
 		if err != nil {
 			return fmt.Errorf("gather batch: %w", err)
 		}
