@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"time"
 
@@ -18,20 +19,22 @@ const setupTimeout = 4 * time.Minute
 // programs are our own programs, in the order of the way of a click.
 func (s stack) programs() []service {
 	var all []service
-	for i, n := range s.gateways {
-		all = append(all, programService(i, n, "gateway", "answers clicks and the API"))
+	for i := range s.gateways {
+		all = append(all, programService(s.gateways, i, "gateway", "answers clicks and the API"))
 	}
-	for i, n := range s.ingesters {
-		all = append(all, programService(i, n, "ingester", "stores clicks"))
+	for i := range s.ingesters {
+		all = append(all, programService(s.ingesters, i, "ingester", "stores clicks"))
 	}
-	for i, n := range s.aggregators {
-		all = append(all, programService(i, n, "aggregator", "makes figures (Temporal worker)"))
+	for i := range s.aggregators {
+		all = append(all, programService(s.aggregators, i, "aggregator", "makes figures (Temporal worker)"))
 	}
 	return all
 }
 
-// programService is number i of one of our programs. The gateway is what a person waits for; the others follow behind it.
-func programService(i int, n node, role, what string) service {
+// programService is number i of all the processes of one of our programs. The gateway is what a person waits for; the others follow
+// behind it.
+func programService(all []node, i int, role, what string) service {
+	n := all[i]
 	opsListen := "CLICKLEDGER_" + strings.ToUpper(role) + "_OPS_LISTEN"
 	// The first listens where the settings say, so that a person can have it listen elsewhere.
 	ops := func(at site) string {
@@ -47,6 +50,11 @@ func programService(i int, n node, role, what string) service {
 			environment := []string{"CLICKLEDGER_JOURNAL_PATH=" + at.data(n.name, "journal.db")}
 			if i > 0 {
 				environment = append(environment, opsListen+"="+n.ops(), "CLICKLEDGER_GATEWAY_LISTEN="+n.addr())
+			}
+			if len(all) > 1 {
+				// They share the processors, as if each had a machine of its own. With every processor for each, one that has half
+				// of the work wakes threads that find none: a fifth of a gateway's CPU a click at 5,000/s.
+				environment = append(environment, fmt.Sprintf("GOMAXPROCS=%d", max(runtime.NumCPU()/len(all), 1)))
 			}
 			if role == "aggregator" { // the archive's memory would be kept five times
 				return environment

@@ -61,7 +61,7 @@ func clusterStack() stack {
 		gateways:    []node{{"gateway-1", local(8080, 8090)}, {"gateway-2", local(8081, 8093)}},
 		ingesters:   []node{{"ingester-1", local(8091)}, {"ingester-2", local(8094)}},
 		aggregators: []node{{"aggregator-1", local(8092)}, {"aggregator-2", local(8095)}},
-		linger:      "40ms",
+		linger:      "60ms",
 		batch:       "1s",
 	}
 }
