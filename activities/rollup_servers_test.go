@@ -37,6 +37,7 @@ type rollupRig struct {
 	env    *testsuite.TestActivityEnvironment
 	// minutes is what the minutes say: by ad, 0 for the total, of advertiser 7.
 	minutes map[int64]map[time.Time]uint64
+	asked   []clickhouse.ReportQuery
 }
 
 func newRollupRig(t *testing.T, random *rand.Rand) *rollupRig {
@@ -250,6 +251,11 @@ func (r *rollupRig) reads(random *rand.Rand, count int) {
 			q.AdIDs = []int64{70 + random.Int64N(4), 70 + random.Int64N(4)}
 		}
 		q.Starts = randomPoints(r.t, random, q.From, q.To)
+		if len(r.asked) > 0 && random.IntN(2) == 0 { // what was asked is remembered
+			q = r.asked[random.IntN(len(r.asked))]
+		} else {
+			r.asked = append(r.asked, q)
+		}
 		r.read(q)
 		if random.IntN(4) == 0 {
 			r.top(q.From, q.To)

@@ -168,9 +168,12 @@ func (s *Store) planAsOf(ctx context.Context, q ReportQuery, asOf time.Time) (pi
 	if err != nil {
 		return nil, false, err
 	}
-	rolled, pieces, err := s.planBest(ctx, q)
-	if err != nil || onlyMinutes(pieces) {
-		return pieces, len(later) > 0, err
+	rolled, err := s.rolledFor(ctx, q)
+	if err != nil {
+		return nil, false, err
+	}
+	if pieces = rolled.plan(q, nil).pieces; onlyMinutes(pieces) {
+		return pieces, len(later) > 0, nil
 	}
 	announced, err := s.announced(ctx, q)
 	if err != nil {
@@ -180,7 +183,16 @@ func (s *Store) planAsOf(ctx context.Context, q ReportQuery, asOf time.Time) (pi
 	for _, f := range later {
 		days[click.DayOf(f.Start)] = true
 	}
-	return click.PlanRead(q.From, q.To, q.Starts, rolled.ledger.Usable(days)), len(later) > 0, nil
+	return rolled.plan(q, days).pieces, len(later) > 0, nil
+}
+
+func onlyMinutes(pieces []click.Piece) bool {
+	for _, p := range pieces {
+		if p.Level != click.PerMinute {
+			return false
+		}
+	}
+	return true
 }
 
 // ofRange selects the rows of q in a table of restatements.

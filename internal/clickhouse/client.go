@@ -36,12 +36,17 @@ type Store struct {
 	sliceClicks int64
 	sealed      sealedCursor
 	rollups     rollupCache
+	settled     *settledCache
 }
 
 // Open prepares connections to the database of c. It asks nothing: a server or
 // a database (see Migrate) that is not there yet is an error of each query,
 // wrapping click.ErrUnavailable.
 func Open(c config.Config) (*Store, error) {
+	settled, err := newSettledCache(c.ReportCacheBytes)
+	if err != nil {
+		return nil, err
+	}
 	conn, err := connect(c, c.Database())
 	if err != nil {
 		return nil, err
@@ -55,7 +60,9 @@ func Open(c config.Config) (*Store, error) {
 			return nil, err
 		}
 	}
-	return &Store{conn: conn, home: home, config: c, database: c.Database(), lake: newLakeAccess(c), sliceClicks: sliceClicksUsual}, nil
+	return &Store{
+		conn: conn, home: home, config: c, database: c.Database(), lake: newLakeAccess(c), sliceClicks: sliceClicksUsual, settled: settled,
+	}, nil
 }
 
 // session is one connection, kept: what is temporary lives as long as it. The

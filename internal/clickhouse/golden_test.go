@@ -74,8 +74,10 @@ func TestQueriesOfSealedFiguresAreTheGoldenOnes(t *testing.T) {
 	top := ReportQuery{AdvertiserID: 7, From: from, To: from.AddDate(0, 0, 50), ByAd: true, Starts: []time.Time{from}, RowsMax: 10}
 	sealed := from.AddDate(0, 0, 49)
 	pieces := click.PlanRead(top.From, sealed, top.Starts, everything)
-	query, _ := topAdsSQL(top, pieces, sealed)
+	query, _ := topAdsSQL(top, eachAd(top, pieces, sealed))
 	golden(t, "top_ads", query)
+	query, _ = adClicksSQL(top, eachAd(top, pieces[:1], sealed))
+	golden(t, "ad_clicks", query)
 	query, _ = reportedAdsSQL(top, pieces[:1], sealed, sealed, 5)
 	golden(t, "reported_ads", query)
 	sum := ReportQuery{AdvertiserID: 7, From: from, To: from.AddDate(0, 0, 4), Starts: days(0)}

@@ -3,7 +3,6 @@ package clickhouse
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -23,47 +22,53 @@ const clusterGap = 7 * 24 * time.Hour
 // A figure of a sealed minute changes only after restatements has a row that
 // names the version it is about to have, of its advertiser or, when it is not
 // told which, of advertiser 0. So figures are read as if nothing had changed
-// since it was rolled up; if no later change was announced by the time they are
-// there, they are what the minutes say. Else they are read once more, the changed
-// days by the minute.
+// since it was rolled up, or remembered from when they were; if no later change
+// was announced by the time they are there, they are what the minutes say. Else
+// they are read once more, the changed days by the minute.
 func (s *Store) SealedFigures(ctx context.Context, q ReportQuery) (figures, restated []Figure, err error) {
-	if q.ByAd {
-		return s.sealedByAd(ctx, q)
-	}
-	rolled, pieces, err := s.planBest(ctx, q)
+	rolled, err := s.rolledFor(ctx, q)
 	if err != nil {
 		return nil, nil, err
 	}
-	if figures, err = s.readPieces(ctx, q, pieces); err != nil || onlyMinutes(pieces) {
-		if err == nil {
-			restated, err = s.RestatedPoints(ctx, q)
-		}
+	if q.ByAd {
+		return s.sealedByAd(ctx, q, rolled)
+	}
+	plan := rolled.plan(q, nil)
+	figures, toKeep, err := s.read(ctx, q, plan)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(plan.settled) == 0 {
+		restated, err = s.RestatedPoints(ctx, q)
 		return figures, restated, err
 	}
 	restated, announced, err := s.corrections(ctx, q)
 	if err != nil {
 		return nil, nil, err
 	}
-	again := click.PlanRead(q.From, q.To, q.Starts, rolled.ledger.Usable(rolled.changed(announced)))
-	if slices.Equal(again, pieces) {
-		return figures, restated, nil
+	if again := rolled.plan(q, rolled.changed(announced)); !again.same(plan) {
+		if figures, toKeep, err = s.read(ctx, q, again); err != nil {
+			return nil, nil, err
+		}
+		if restated, err = s.RestatedPoints(ctx, q); err != nil {
+			return nil, nil, err
+		}
 	}
-	if figures, err = s.readPieces(ctx, q, again); err != nil {
-		return nil, nil, err
-	}
-	restated, err = s.RestatedPoints(ctx, q)
-	return figures, restated, err
+	s.settled.keep(toKeep)
+	return figures, restated, nil
 }
 
 // sealedByAd asks for what was announced first: of each minute, not of each ad.
-func (s *Store) sealedByAd(ctx context.Context, q ReportQuery) (figures, restated []Figure, err error) {
-	pieces, err := s.planRead(ctx, q)
+func (s *Store) sealedByAd(ctx context.Context, q ReportQuery, rolled rolledUp) (figures, restated []Figure, err error) {
+	plan, err := s.planRead(ctx, q, rolled)
 	if err != nil {
 		return nil, nil, err
 	}
-	if figures, err = s.readPieces(ctx, q, pieces); err != nil {
+	figures, toKeep, err := s.read(ctx, q, plan)
+	if err != nil {
 		return nil, nil, err
 	}
+	s.settled.keep(toKeep)
 	restated, err = s.RestatedPoints(ctx, q)
 	return figures, restated, err
 }
@@ -73,39 +78,27 @@ func (s *Store) readPieces(ctx context.Context, q ReportQuery, pieces []click.Pi
 	return s.figures(ctx, "read sealed figures", query, args)
 }
 
-// planBest decides which tables answer q if nothing has changed since it was
-// rolled up.
-func (s *Store) planBest(ctx context.Context, q ReportQuery) (rolledUp, []click.Piece, error) {
-	everything := func(click.Level, click.Day) bool { return true }
-	pieces := click.PlanRead(q.From, q.To, q.Starts, everything)
-	if onlyMinutes(pieces) {
-		return rolledUp{}, pieces, nil // whatever is rolled up: nothing needs to be asked
+// rolledFor is what is rolled up, as far as q may be answered by it: nothing of a
+// day that has not ended is.
+func (s *Store) rolledFor(ctx context.Context, q ReportQuery) (rolledUp, error) {
+	if time.Now().Before(click.DayOf(q.From).Add(1).Start()) {
+		return rolledUp{}, nil
 	}
-	rolled, err := s.rollups.recent(ctx, s)
-	return rolled, click.PlanRead(q.From, q.To, q.Starts, rolled.ledger.Usable(nil)), err
+	return s.rollups.recent(ctx, s)
 }
 
 // planRead decides which tables answer q, by what was announced until now: for
 // who reads figures next.
-func (s *Store) planRead(ctx context.Context, q ReportQuery) ([]click.Piece, error) {
-	rolled, pieces, err := s.planBest(ctx, q)
-	if err != nil || onlyMinutes(pieces) {
-		return pieces, err
+func (s *Store) planRead(ctx context.Context, q ReportQuery, rolled rolledUp) (readPlan, error) {
+	plan := rolled.plan(q, nil)
+	if len(plan.settled) == 0 {
+		return plan, nil
 	}
 	announced, err := s.announced(ctx, q)
 	if err != nil {
-		return nil, err
+		return readPlan{}, err
 	}
-	return click.PlanRead(q.From, q.To, q.Starts, rolled.ledger.Usable(rolled.changed(announced))), nil
-}
-
-func onlyMinutes(pieces []click.Piece) bool {
-	for _, p := range pieces {
-		if p.Level != click.PerMinute {
-			return false
-		}
-	}
-	return true
+	return rolled.plan(q, rolled.changed(announced)), nil
 }
 
 // announcement says that a figure of a minute had, or is about to have, a

@@ -1,8 +1,10 @@
 package clickhouse
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,23 +21,82 @@ const reportedBlockRows = 8192
 // with as many clicks the one with the smaller id. What is before sealed is read
 // from the coarsest tables that have it, the rest is counted.
 func (s *Store) TopAds(ctx context.Context, q ReportQuery, sealed time.Time) ([]Figure, error) {
-	q, pieces, fresh, err := s.adsRead(ctx, q, sealed)
+	q, plan, fresh, err := s.adsRead(ctx, q, sealed)
 	if err != nil {
 		return nil, err
 	}
-	query, args := topAdsSQL(q, pieces, fresh)
+	if figures, ok, err := s.topOfSettled(ctx, q, plan, fresh); ok || err != nil {
+		return figures, err
+	}
+	query, args := topAdsSQL(q, eachAd(q, plan.pieces, fresh))
 	return s.figures(ctx, "read top ads", query, args)
+}
+
+// topOfSettled adds what may still change to what is remembered of each ad. It is
+// not ok if nothing is settled, or there are more ads than are remembered: then
+// it costs less to add all of it up where it is read.
+func (s *Store) topOfSettled(ctx context.Context, q ReportQuery, plan readPlan, fresh time.Time) (figures []Figure, ok bool, err error) {
+	if len(plan.settled) == 0 || s.settled == nil {
+		return nil, false, nil
+	}
+	all := q
+	all.RowsMax = s.settled.figuresEach + 1
+	settled := newSettledQuery(all, plan)
+	if s.settled.tooMany(settled.key) {
+		return nil, false, nil
+	}
+	figures, toKeep, err := s.readSettled(ctx, settled)
+	if err != nil {
+		return nil, false, err
+	}
+	if len(figures) == all.RowsMax {
+		s.settled.keepTooMany(settled.key)
+		return nil, false, nil
+	}
+	s.settled.keep(toKeep)
+	if rest := eachAd(q, plan.rest, fresh); len(rest) > 0 {
+		query, args := adClicksSQL(all, rest)
+		more, err := s.figures(ctx, "read clicks of ads", query, args)
+		if err != nil || len(more) == all.RowsMax {
+			return nil, false, err
+		}
+		figures = addFigures(figures, more)
+	}
+	return mostClicked(figures, q.RowsMax), true, nil
+}
+
+// mostClicked are the first n figures in the order of TopAds, of figures that
+// are ascending by ad.
+func mostClicked(figures []Figure, n int) []Figure {
+	var best []Figure
+	floor := uint64(0) // of n ads with smaller ids
+	for i, f := range figures {
+		if f.Clicks > floor {
+			best = append(best, f)
+		}
+		if len(best) < 2*n && i+1 < len(figures) {
+			continue
+		}
+		slices.SortFunc(best, func(a, b Figure) int {
+			return cmp.Or(cmp.Compare(b.Clicks, a.Clicks), cmp.Compare(a.AdID, b.AdID))
+		})
+		if len(best) >= n {
+			best = best[:n]
+			floor = best[n-1].Clicks
+		}
+	}
+	return best
 }
 
 // ReportedAds are up to q.RowsMax ads behind one, ascending, that have something
 // to be told: clicks, a restatement or, from filteredFrom on, clicks that were
 // not counted.
 func (s *Store) ReportedAds(ctx context.Context, q ReportQuery, sealed, filteredFrom time.Time, after int64) ([]int64, error) {
-	q, pieces, fresh, err := s.adsRead(ctx, q, sealed)
+	q, plan, fresh, err := s.adsRead(ctx, q, sealed)
 	if err != nil {
 		return nil, err
 	}
-	query, args := reportedAdsSQL(q, pieces, fresh, filteredFrom, after)
+	query, args := reportedAdsSQL(q, plan.pieces, fresh, filteredFrom, after)
 	rows, err := s.conn.Query(s.limited(ctx, reportQuerySeconds, ch.Settings{"max_block_size": reportedBlockRows}), query, args...)
 	if err != nil {
 		return nil, readError("read reported ads", err)
@@ -55,20 +116,24 @@ func (s *Store) ReportedAds(ctx context.Context, q ReportQuery, sealed, filtered
 	return ads, nil
 }
 
-// adsRead plans a question about each ad in one point: what is sealed in
-// pieces, and what is counted from where on.
-func (s *Store) adsRead(ctx context.Context, q ReportQuery, sealed time.Time) (ReportQuery, []click.Piece, time.Time, error) {
+// adsRead plans a question about each ad in one point: how what is sealed is
+// read, and from where on it is counted.
+func (s *Store) adsRead(ctx context.Context, q ReportQuery, sealed time.Time) (ReportQuery, readPlan, time.Time, error) {
 	q.ByAd, q.AdIDs, q.Starts = true, nil, []time.Time{q.From}
 	past, fresh := q, q.From
 	if sealed.Before(past.To) {
 		past.To = sealed
 	}
 	if !past.From.Before(past.To) {
-		return q, nil, fresh, nil
+		return q, readPlan{}, fresh, nil
 	}
 	fresh = past.To
-	pieces, err := s.planRead(ctx, past)
-	return q, pieces, fresh, err
+	rolled, err := s.rolledFor(ctx, past)
+	if err != nil {
+		return q, readPlan{}, fresh, err
+	}
+	plan, err := s.planRead(ctx, past, rolled)
+	return q, plan, fresh, err
 }
 
 // eachAd are the tables that tell of each ad, each with its condition: of what
@@ -98,10 +163,19 @@ func inMinutesFrom(from, to time.Time) string {
 	return fmt.Sprintf("minute >= toDateTime(%d, 'UTC') AND minute < toDateTime(%d, 'UTC')", from.Unix(), to.Unix())
 }
 
-func topAdsSQL(q ReportQuery, pieces []click.Piece, fresh time.Time) (string, []any) {
+func topAdsSQL(q ReportQuery, tables []adsOf) (string, []any) {
+	return sumOfAdsSQL(q, tables, "figure DESC, series")
+}
+
+// adClicksSQL are the clicks of each ad.
+func adClicksSQL(q ReportQuery, tables []adsOf) (string, []any) {
+	return sumOfAdsSQL(q, tables, "series")
+}
+
+func sumOfAdsSQL(q ReportQuery, tables []adsOf, order string) (string, []any) {
 	var parts []string
 	var args []any
-	for _, of := range eachAd(q, pieces, fresh) { // not summed up apart: most ads are in each
+	for _, of := range tables { // not summed up apart: most ads are in each
 		parts = append(parts, fmt.Sprintf(`SELECT ad_id, %s AS part
 FROM %s FINAL
 PREWHERE advertiser_id = ? AND ad_id != 0 AND %s`, of.counts, of.table, of.keys))
@@ -114,8 +188,8 @@ FROM
 )
 GROUP BY series
 HAVING figure > 0
-ORDER BY figure DESC, series
-LIMIT %d`, q.From.Unix(), strings.Join(parts, "\nUNION ALL\n"), q.RowsMax), args
+ORDER BY %s
+LIMIT %d`, q.From.Unix(), strings.Join(parts, "\nUNION ALL\n"), order, q.RowsMax), args
 }
 
 // reportedAdsSQL takes the first ads of each table, which end the reading of it:

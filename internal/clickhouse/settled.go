@@ -1,0 +1,184 @@
+package clickhouse
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+
+	"clickledger/internal/click"
+)
+
+const (
+	// settledShare is the part of the memory that one answer may take.
+	settledShare = 8
+	// settledOverhead is what an answer takes besides its figures, about.
+	settledOverhead = 256
+	figureBytes     = 24
+)
+
+// settledKey is a digest of all that settled figures follow from: the question,
+// the tables that answer it, and the versions by which these were rolled up.
+type settledKey [sha256.Size]byte
+
+// settledFigures is the answer to a question about settled pieces, to be
+// remembered.
+type settledFigures struct {
+	key     settledKey
+	figures []compactFigure
+}
+
+// compactFigure is a Figure without pointers; the instant is in Unix seconds.
+type compactFigure struct {
+	ad, start int64
+	clicks    uint64
+}
+
+// settledCache remembers figures of settled pieces, as long as memory allows.
+// Reports are asked for again and again, and the past they tell of is the same:
+// what is remembered needs not be read, only checked as what is read is. It is
+// safe for concurrent use; nil remembers nothing.
+type settledCache struct {
+	answers     *otter.Cache[settledKey, []compactFigure]
+	figuresEach int // more are not remembered
+}
+
+func newSettledCache(bytesMax uint64) (*settledCache, error) {
+	if bytesMax == 0 {
+		return nil, nil //nolint:nilnil // what remembers nothing
+	}
+	answers, err := otter.New(&otter.Options[settledKey, []compactFigure]{
+		MaximumWeight: bytesMax,
+		Weigher: func(_ settledKey, figures []compactFigure) uint32 {
+			return uint32(settledOverhead + len(figures)*figureBytes)
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make cache of settled figures: %w", err)
+	}
+	return &settledCache{answers: answers, figuresEach: int(min(bytesMax, 1<<32) / settledShare / figureBytes)}, nil
+}
+
+func (c *settledCache) find(key settledKey) (figures []Figure, known bool) {
+	if c == nil {
+		return nil, false
+	}
+	compact, known := c.answers.GetIfPresent(key)
+	if !known || compact == nil {
+		return nil, false
+	}
+	figures = make([]Figure, len(compact))
+	for i, f := range compact {
+		figures[i] = Figure{AdID: f.ad, Start: time.Unix(f.start, 0).UTC(), Clicks: f.clicks}
+	}
+	return figures, true
+}
+
+// tooMany reports whether an answer was found to be more than is remembered.
+func (c *settledCache) tooMany(key settledKey) bool {
+	compact, known := c.answers.GetIfPresent(key)
+	return known && compact == nil
+}
+
+// keepTooMany remembers that an answer is too much to be remembered.
+func (c *settledCache) keepTooMany(key settledKey) { c.answers.Set(key, nil) }
+
+// keep remembers an answer; nil is nothing new.
+func (c *settledCache) keep(answer *settledFigures) {
+	if c != nil && answer != nil && len(answer.figures) <= c.figuresEach {
+		c.answers.Set(answer.key, answer.figures)
+	}
+}
+
+// readPlan is which tables answer a question.
+type readPlan struct {
+	pieces        []click.Piece
+	settled, rest []click.Piece // of them: see click.Settle
+	versions      []uint64      // of what is settled
+}
+
+// plan decides which tables answer q, if the figures of these days have changed
+// since they were rolled up.
+func (r rolledUp) plan(q ReportQuery, changed map[click.Day]bool) readPlan {
+	usable := r.ledger.Usable(changed)
+	p := readPlan{pieces: click.PlanRead(q.From, q.To, q.Starts, usable)}
+	p.settled, p.rest = click.Settle(p.pieces, usable)
+	p.versions = r.ledger.Versions(p.settled)
+	return p
+}
+
+func (p readPlan) same(other readPlan) bool {
+	return slices.Equal(p.settled, other.settled) && slices.Equal(p.rest, other.rest)
+}
+
+// read reads the figures of a plan. What was read of settled pieces is to be
+// kept once it is known that the plan was right.
+func (s *Store) read(ctx context.Context, q ReportQuery, plan readPlan) (figures []Figure, toKeep *settledFigures, err error) {
+	if len(plan.settled) > 0 {
+		if figures, toKeep, err = s.readSettled(ctx, newSettledQuery(q, plan)); err != nil {
+			return nil, nil, err
+		}
+	}
+	if len(plan.rest) == 0 {
+		return figures, toKeep, nil
+	}
+	rest, err := s.readPieces(ctx, q, plan.rest)
+	return addFigures(figures, rest), toKeep, err
+}
+
+// settledQuery is the question about the settled pieces of a plan.
+type settledQuery struct {
+	sql     string
+	args    []any
+	key     settledKey
+	rowsMax int
+}
+
+func newSettledQuery(q ReportQuery, plan readPlan) settledQuery {
+	query, args := sealedFiguresSQL(q, plan.settled)
+	return settledQuery{
+		sql: query, args: args, rowsMax: q.RowsMax,
+		key: settledKey(sha256.Sum256(fmt.Append(nil, query, args, plan.versions))),
+	}
+}
+
+// readSettled takes what is remembered, or reads it: then there is something to keep.
+func (s *Store) readSettled(ctx context.Context, q settledQuery) (figures []Figure, toKeep *settledFigures, err error) {
+	if figures, known := s.settled.find(q.key); known {
+		return figures, nil, nil
+	}
+	figures, err = s.figures(ctx, "read sealed figures", q.sql, q.args)
+	if err != nil || len(figures) >= q.rowsMax { // cut off
+		return figures, nil, err
+	}
+	toKeep = &settledFigures{key: q.key, figures: make([]compactFigure, len(figures))}
+	for i, f := range figures {
+		toKeep.figures[i] = compactFigure{ad: f.AdID, start: f.Start.Unix(), clicks: f.Clicks}
+	}
+	return figures, toKeep, nil
+}
+
+// addFigures adds up figures of two kinds, each ascending by ad and start.
+func addFigures(a, b []Figure) []Figure {
+	if len(a) == 0 || len(b) == 0 {
+		return append(a, b...)
+	}
+	sums := make([]Figure, 0, len(a)+len(b))
+	for len(a) > 0 && len(b) > 0 {
+		switch order := cmp.Or(cmp.Compare(a[0].AdID, b[0].AdID), a[0].Start.Compare(b[0].Start)); {
+		case order < 0:
+			sums, a = append(sums, a[0]), a[1:]
+		case order > 0:
+			sums, b = append(sums, b[0]), b[1:]
+		default:
+			sum := a[0]
+			sum.Clicks += b[0].Clicks
+			sums, a, b = append(sums, sum), a[1:], b[1:]
+		}
+	}
+	return append(append(sums, a...), b...)
+}

@@ -1,0 +1,142 @@
+package clickhouse_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"clickledger/internal/click"
+	"clickledger/internal/clickhouse"
+	"clickledger/internal/config"
+	"clickledger/internal/stacktest"
+)
+
+// settledRig is a store with one day that is rolled up.
+type settledRig struct {
+	t     *testing.T
+	c     config.Config
+	store *clickhouse.Store
+	day   click.Day
+}
+
+func newSettledRig(t *testing.T, cacheBytes uint64) *settledRig {
+	t.Helper()
+	c := stacktest.Config(t)
+	c.ReportCacheBytes = cacheBytes
+	if err := clickhouse.Migrate(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	stacktest.Cleanup(t, "database", func(ctx context.Context) error { return clickhouse.DropDatabase(ctx, c) })
+	r := &settledRig{t: t, c: c, day: click.DayOf(reportDay).Add(-1)}
+	for _, ad := range []int{0, 71} {
+		r.do("INSERT INTO clicks_per_minute VALUES (7, %d, %d, 5, 50)", ad, r.day.Start().Add(time.Hour).Unix())
+		r.figure("hour", ad, r.day.Start().Add(time.Hour), 5, 100)
+		r.figure("day", ad, r.day.Start(), 5, 200)
+	}
+	r.rolledUp("hour", 100, 0)
+	r.rolledUp("day", 200, 100)
+	r.store = opened(t, c)
+	return r
+}
+
+func (r *settledRig) do(statement string, args ...any) {
+	r.t.Helper()
+	execute(r.t, r.c, []string{fmt.Sprintf(statement, args...)})
+}
+
+func (r *settledRig) figure(level string, ad int, at time.Time, clicks, version int) {
+	r.t.Helper()
+	r.do("INSERT INTO clicks_per_%s VALUES (7, %d, %d, %d, %d)", level, ad, at.Unix(), clicks, version)
+}
+
+// rolledUp enters a step in the ledger that had seen the minutes' versions 50.
+func (r *settledRig) rolledUp(level string, version, parts int) {
+	r.t.Helper()
+	r.do("INSERT INTO rollups (level, first, version, parts, newest, clicks, rows, seen) VALUES ('%s', '%s', %d, %d, 50, 5, 1, arrayWithConstant(1440, 50))",
+		level, r.day, version, parts)
+}
+
+// answers are the clicks of the day in all ways that it can be asked for.
+func (r *settledRig) answers() map[string]uint64 {
+	r.t.Helper()
+	whole := clickhouse.ReportQuery{AdvertiserID: 7, From: r.day.Start(), To: r.day.Add(1).Start(), Starts: []time.Time{r.day.Start()}, RowsMax: 2_000}
+	byMinute, byAd, oneAd, hours, halves := whole, whole, whole, whole, whole
+	byMinute.Starts, byAd.ByAd, oneAd.AdIDs = nil, true, []int64{71}
+	hours.Starts = []time.Time{r.day.Start(), r.day.Start().Add(2 * time.Hour)}
+	halves.Starts = []time.Time{r.day.Start(), r.day.Start().Add(90 * time.Minute)}
+	got := map[string]uint64{}
+	for name, q := range map[string]clickhouse.ReportQuery{"sum": whole, "minutes": byMinute, "by ad": byAd, "one ad": oneAd, "hours": hours, "half hours": halves} {
+		figures, _, err := r.store.SealedFigures(r.t.Context(), q)
+		if err != nil || len(figures) != 1 {
+			r.t.Fatalf("%s: %v, %v", name, figures, err)
+		}
+		got[name] = figures[0].Clicks
+	}
+	top, err := r.store.TopAds(r.t.Context(), whole, r.day.Add(1).Start())
+	if err != nil || len(top) != 1 {
+		r.t.Fatalf("top ads: %v, %v", top, err)
+	}
+	got["top ads"] = top[0].Clicks
+	return got
+}
+
+func (r *settledRig) want(when string, want map[string]uint64) {
+	r.t.Helper()
+	got := r.answers()
+	for name := range got {
+		if expected, ok := want[name]; ok && got[name] != expected || !ok && got[name] != want[""] {
+			r.t.Errorf("%s, %s: %d clicks; want %v", when, name, got[name], want)
+		}
+	}
+}
+
+// changeAll writes other figures to every table, as nobody may without a word.
+func (r *settledRig) changeAll() {
+	r.t.Helper()
+	for _, ad := range []int{0, 71} {
+		r.figure("minute", ad, r.day.Start().Add(time.Hour), 6, 60)
+		r.figure("hour", ad, r.day.Start().Add(time.Hour), 7, 300)
+		r.figure("day", ad, r.day.Start(), 8, 400)
+	}
+}
+
+func TestSettledFiguresAreReadOnceUntilTheirVersionsOrAChangeSayOtherwise(t *testing.T) {
+	r := newSettledRig(t, 1<<20)
+	r.want("read", map[string]uint64{"": 5})
+	r.changeAll()
+	r.want("remembered", map[string]uint64{"": 5})
+
+	// Rolled up anew: the ledger is looked at every two seconds.
+	r.rolledUp("hour", 300, 0)
+	r.rolledUp("day", 400, 300)
+	deadline := time.Now().Add(10 * time.Second)
+	for r.answers()["sum"] != 8 && time.Now().Before(deadline) {
+		time.Sleep(100 * time.Millisecond)
+	}
+	r.want("rolled up anew", map[string]uint64{"": 8, "minutes": 6, "hours": 7, "half hours": 6})
+
+	// A change is announced, and made later: until then the minutes are as they were.
+	r.do("INSERT INTO restatements VALUES (7, 0, %[1]d, 60, fromUnixTimestamp64Micro(70), 6, 9, 'late'), (7, 71, %[1]d, 60, fromUnixTimestamp64Micro(70), 6, 9, 'late')", r.day.Start().Add(time.Hour).Unix())
+	r.want("announced", map[string]uint64{"": 6})
+	for _, ad := range []int{0, 71} {
+		r.figure("minute", ad, r.day.Start().Add(time.Hour), 9, 70)
+	}
+	r.want("changed", map[string]uint64{"": 9})
+}
+
+func TestWithoutACacheFiguresAreReadEachTime(t *testing.T) {
+	r := newSettledRig(t, 0)
+	r.want("read", map[string]uint64{"": 5})
+	r.changeAll()
+	r.want("read again", map[string]uint64{"": 8, "minutes": 6, "hours": 7, "half hours": 6})
+}
+
+func TestMoreAdsThanAreRememberedAreAddedUpByTheStore(t *testing.T) {
+	r := newSettledRig(t, 8*24) // one figure
+	r.figure("day", 72, r.day.Start(), 3, 200)
+	for range 2 {
+		top, err := r.store.TopAds(t.Context(), clickhouse.ReportQuery{AdvertiserID: 7, From: r.day.Start(), To: r.day.Add(1).Start(), RowsMax: 10}, r.day.Add(1).Start())
+		wantFigures(t, top, err, clickhouse.Figure{AdID: 71, Start: r.day.Start(), Clicks: 5}, clickhouse.Figure{AdID: 72, Start: r.day.Start(), Clicks: 3})
+	}
+}
