@@ -37,13 +37,19 @@ type Store struct {
 	sealed      sealedCursor
 	rollups     rollupCache
 	settled     *settledCache
+	restated    *restatedCache
 }
 
 // Open prepares connections to the database of c. It asks nothing: a server or
 // a database (see Migrate) that is not there yet is an error of each query,
 // wrapping click.ErrUnavailable.
 func Open(c config.Config) (*Store, error) {
-	settled, err := newSettledCache(c.ReportCacheBytes)
+	forRestated := c.ReportCacheBytes / restatedShare
+	settled, err := newSettledCache(c.ReportCacheBytes - forRestated)
+	if err != nil {
+		return nil, err
+	}
+	restated, err := newRestatedCache(forRestated)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +67,8 @@ func Open(c config.Config) (*Store, error) {
 		}
 	}
 	return &Store{
-		conn: conn, home: home, config: c, database: c.Database(), lake: newLakeAccess(c), sliceClicks: sliceClicksUsual, settled: settled,
+		conn: conn, home: home, config: c, database: c.Database(), lake: newLakeAccess(c), sliceClicks: sliceClicksUsual,
+		settled: settled, restated: restated,
 	}, nil
 }
 

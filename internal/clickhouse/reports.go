@@ -46,8 +46,17 @@ func (s *Store) FreshFigures(ctx context.Context, q ReportQuery) ([]Figure, erro
 // here was corrected after it had been final. Clicks is 0 in them. Read them
 // after the figures: a correction is written before the figure it corrects.
 func (s *Store) RestatedPoints(ctx context.Context, q ReportQuery) ([]Figure, error) {
+	return s.restatedPoints(ctx, q, time.Now())
+}
+
+// restatedPoints are RestatedPoints as of some moment behind since.
+func (s *Store) restatedPoints(ctx context.Context, q ReportQuery, since time.Time) ([]Figure, error) {
 	query, args := restatedPointsSQL(q)
-	return s.figures(ctx, "read restatements", query, args)
+	answer, err := s.ofRestatements(ctx, since, query, args, func(query string, args []any) (out ofRestatements, err error) {
+		out.points, err = s.figures(ctx, "read restatements", query, args)
+		return out, err
+	})
+	return answer.points, err
 }
 
 func freshFiguresSQL(q ReportQuery) (string, []any) {

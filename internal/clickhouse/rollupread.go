@@ -26,51 +26,52 @@ const clusterGap = 7 * 24 * time.Hour
 // was announced by the time they are there, they are what the minutes say. Else
 // they are read once more, the changed days by the minute.
 func (s *Store) SealedFigures(ctx context.Context, q ReportQuery) (figures, restated []Figure, err error) {
+	asked := time.Now()
 	rolled, err := s.rolledFor(ctx, q)
 	if err != nil {
 		return nil, nil, err
 	}
 	if q.ByAd {
-		return s.sealedByAd(ctx, q, rolled)
+		return s.sealedByAd(ctx, q, rolled, asked)
 	}
 	plan := rolled.plan(q, nil)
-	figures, toKeep, err := s.read(ctx, q, plan)
+	read, err := s.read(ctx, q, plan, asked)
 	if err != nil {
 		return nil, nil, err
 	}
 	if len(plan.settled) == 0 {
-		restated, err = s.RestatedPoints(ctx, q)
-		return figures, restated, err
+		restated, err = s.restatedPoints(ctx, q, read.at)
+		return read.figures, restated, err
 	}
-	restated, announced, err := s.corrections(ctx, q)
+	restated, announced, err := s.corrections(ctx, q, read.at)
 	if err != nil {
 		return nil, nil, err
 	}
 	if again := rolled.plan(q, rolled.changed(announced)); !again.same(plan) {
-		if figures, toKeep, err = s.read(ctx, q, again); err != nil {
+		if read, err = s.read(ctx, q, again, asked); err != nil {
 			return nil, nil, err
 		}
-		if restated, err = s.RestatedPoints(ctx, q); err != nil {
+		if restated, err = s.restatedPoints(ctx, q, read.at); err != nil {
 			return nil, nil, err
 		}
 	}
-	s.settled.keep(toKeep)
-	return figures, restated, nil
+	s.settled.keep(read.toKeep)
+	return read.figures, restated, nil
 }
 
 // sealedByAd asks for what was announced first: of each minute, not of each ad.
-func (s *Store) sealedByAd(ctx context.Context, q ReportQuery, rolled rolledUp) (figures, restated []Figure, err error) {
-	plan, err := s.planRead(ctx, q, rolled)
+func (s *Store) sealedByAd(ctx context.Context, q ReportQuery, rolled rolledUp, asked time.Time) (figures, restated []Figure, err error) {
+	plan, err := s.planRead(ctx, q, rolled, asked)
 	if err != nil {
 		return nil, nil, err
 	}
-	figures, toKeep, err := s.read(ctx, q, plan)
+	read, err := s.read(ctx, q, plan, asked)
 	if err != nil {
 		return nil, nil, err
 	}
-	s.settled.keep(toKeep)
-	restated, err = s.RestatedPoints(ctx, q)
-	return figures, restated, err
+	s.settled.keep(read.toKeep)
+	restated, err = s.restatedPoints(ctx, q, read.at)
+	return read.figures, restated, err
 }
 
 func (s *Store) readPieces(ctx context.Context, q ReportQuery, pieces []click.Piece) ([]Figure, error) {
@@ -87,14 +88,14 @@ func (s *Store) rolledFor(ctx context.Context, q ReportQuery) (rolledUp, error) 
 	return s.rollups.recent(ctx, s)
 }
 
-// planRead decides which tables answer q, by what was announced until now: for
-// who reads figures next.
-func (s *Store) planRead(ctx context.Context, q ReportQuery, rolled rolledUp) (readPlan, error) {
+// planRead decides which tables answer q, by what was announced until some moment
+// behind since: for who reads figures next.
+func (s *Store) planRead(ctx context.Context, q ReportQuery, rolled rolledUp, since time.Time) (readPlan, error) {
 	plan := rolled.plan(q, nil)
 	if len(plan.settled) == 0 {
 		return plan, nil
 	}
-	announced, err := s.announced(ctx, q)
+	announced, err := s.announced(ctx, q, since)
 	if err != nil {
 		return readPlan{}, err
 	}
@@ -132,13 +133,20 @@ ORDER BY start`, q.start(), inner), args
 }
 
 // corrections are the points of a sum with a figure that was corrected, and all
-// that was announced.
-func (s *Store) corrections(ctx context.Context, q ReportQuery) (restated []Figure, announced []announcement, err error) {
-	const what = "read restatements"
+// that was announced, as of some moment behind since.
+func (s *Store) corrections(ctx context.Context, q ReportQuery, since time.Time) (restated []Figure, announced []announcement, err error) {
 	query, args := correctionsSQL(q)
+	answer, err := s.ofRestatements(ctx, since, query, args, func(query string, args []any) (ofRestatements, error) {
+		return s.readCorrections(ctx, query, args)
+	})
+	return answer.points, answer.announced, err
+}
+
+func (s *Store) readCorrections(ctx context.Context, query string, args []any) (out ofRestatements, err error) {
+	const what = "read restatements"
 	rows, err := s.conn.Query(s.limited(ctx, reportQuerySeconds, nil), query, args...)
 	if err != nil {
-		return nil, nil, readError(what, err)
+		return out, readError(what, err)
 	}
 	defer func() { _ = rows.Close() }()
 	for rows.Next() {
@@ -147,29 +155,34 @@ func (s *Store) corrections(ctx context.Context, q ReportQuery) (restated []Figu
 		var minutes []uint32
 		var versions []uint64
 		if err := rows.Scan(&start, &corrected, &minutes, &versions); err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", what, err)
+			return out, fmt.Errorf("%s: %w", what, err)
 		}
 		if corrected > 0 {
-			restated = append(restated, Figure{Start: time.Unix(start, 0).UTC()})
+			out.points = append(out.points, Figure{Start: time.Unix(start, 0).UTC()})
 		}
-		announced = appendAnnounced(announced, minutes, versions)
+		out.announced = appendAnnounced(out.announced, minutes, versions)
 	}
 	if err := rows.Err(); err != nil {
-		return nil, nil, readError(what, err)
+		return out, readError(what, err)
 	}
-	return restated, announced, nil
+	return out, nil
 }
 
-// announced is all that was announced of any of the series of q.
-func (s *Store) announced(ctx context.Context, q ReportQuery) ([]announcement, error) {
+// announced is all that was announced of any of the series of q, as of some
+// moment behind since.
+func (s *Store) announced(ctx context.Context, q ReportQuery, since time.Time) ([]announcement, error) {
 	inner, args := announcedSQL(q, "")
-	var minutes []uint32
-	var versions []uint64
-	err := s.conn.QueryRow(s.limited(ctx, reportQuerySeconds, nil), "SELECT groupArray(toUnixTimestamp(minute)), groupArray(newest)\nFROM\n(\n"+inner+"\n)", args...).Scan(&minutes, &versions)
-	if err != nil {
-		return nil, readError("read what changed since it was rolled up", err)
-	}
-	return appendAnnounced(nil, minutes, versions), nil
+	query := "SELECT groupArray(toUnixTimestamp(minute)), groupArray(newest)\nFROM\n(\n" + inner + "\n)"
+	answer, err := s.ofRestatements(ctx, since, query, args, func(query string, args []any) (out ofRestatements, err error) {
+		var minutes []uint32
+		var versions []uint64
+		if err := s.conn.QueryRow(s.limited(ctx, reportQuerySeconds, nil), query, args...).Scan(&minutes, &versions); err != nil {
+			return out, readError("read what changed since it was rolled up", err)
+		}
+		out.announced = appendAnnounced(nil, minutes, versions)
+		return out, nil
+	})
+	return answer.announced, err
 }
 
 func appendAnnounced(to []announcement, minutes []uint32, versions []uint64) []announcement {

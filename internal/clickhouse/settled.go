@@ -115,19 +115,33 @@ func (p readPlan) same(other readPlan) bool {
 	return slices.Equal(p.settled, other.settled) && slices.Equal(p.rest, other.rest)
 }
 
-// read reads the figures of a plan. What was read of settled pieces is to be
-// kept once it is known that the plan was right.
-func (s *Store) read(ctx context.Context, q ReportQuery, plan readPlan) (figures []Figure, toKeep *settledFigures, err error) {
+// readFigures are the figures of a plan.
+type readFigures struct {
+	figures []Figure
+	// toKeep is what was read of settled pieces, to be kept once it is known that the
+	// plan was right.
+	toKeep *settledFigures
+	// at is when the last of it had been read: behind it is looked for changes. What
+	// was remembered was right when the report was asked for, if it is.
+	at time.Time
+}
+
+// read reads the figures of a plan, for a report that was asked for at a time.
+func (s *Store) read(ctx context.Context, q ReportQuery, plan readPlan, asked time.Time) (out readFigures, err error) {
+	out.at = asked
 	if len(plan.settled) > 0 {
-		if figures, toKeep, err = s.readSettled(ctx, newSettledQuery(q, plan)); err != nil {
-			return nil, nil, err
+		if out, err = s.readSettled(ctx, newSettledQuery(q, plan), asked); err != nil {
+			return readFigures{}, err
 		}
 	}
-	if len(plan.rest) == 0 {
-		return figures, toKeep, nil
+	if len(plan.rest) > 0 {
+		rest, err := s.readPieces(ctx, q, plan.rest)
+		if err != nil {
+			return readFigures{}, err
+		}
+		out.figures, out.at = addFigures(out.figures, rest), time.Now()
 	}
-	rest, err := s.readPieces(ctx, q, plan.rest)
-	return addFigures(figures, rest), toKeep, err
+	return out, nil
 }
 
 // settledQuery is the question about the settled pieces of a plan.
@@ -146,20 +160,25 @@ func newSettledQuery(q ReportQuery, plan readPlan) settledQuery {
 	}
 }
 
-// readSettled takes what is remembered, or reads it: then there is something to keep.
-func (s *Store) readSettled(ctx context.Context, q settledQuery) (figures []Figure, toKeep *settledFigures, err error) {
+// readSettled takes what is remembered, or reads it: then there is something to
+// keep, if it was not cut off.
+func (s *Store) readSettled(ctx context.Context, q settledQuery, asked time.Time) (readFigures, error) {
 	if figures, known := s.settled.find(q.key); known {
-		return figures, nil, nil
+		return readFigures{figures: figures, at: asked}, nil
 	}
-	figures, err = s.figures(ctx, "read sealed figures", q.sql, q.args)
-	if err != nil || len(figures) >= q.rowsMax { // cut off
-		return figures, nil, err
+	figures, err := s.figures(ctx, "read sealed figures", q.sql, q.args)
+	if err != nil {
+		return readFigures{}, err
 	}
-	toKeep = &settledFigures{key: q.key, figures: make([]compactFigure, len(figures))}
+	out := readFigures{figures: figures, at: time.Now()}
+	if len(figures) >= q.rowsMax {
+		return out, nil
+	}
+	out.toKeep = &settledFigures{key: q.key, figures: make([]compactFigure, len(figures))}
 	for i, f := range figures {
-		toKeep.figures[i] = compactFigure{ad: f.AdID, start: f.Start.Unix(), clicks: f.Clicks}
+		out.toKeep.figures[i] = compactFigure{ad: f.AdID, start: f.Start.Unix(), clicks: f.Clicks}
 	}
-	return figures, toKeep, nil
+	return out, nil
 }
 
 // addFigures adds up figures of two kinds, each ascending by ad and start.

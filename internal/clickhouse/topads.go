@@ -45,15 +45,16 @@ func (s *Store) topOfSettled(ctx context.Context, q ReportQuery, plan readPlan, 
 	if s.settled.tooMany(settled.key) {
 		return nil, false, nil
 	}
-	figures, toKeep, err := s.readSettled(ctx, settled)
+	read, err := s.readSettled(ctx, settled, time.Now())
 	if err != nil {
 		return nil, false, err
 	}
-	if len(figures) == all.RowsMax {
+	if len(read.figures) == all.RowsMax {
 		s.settled.keepTooMany(settled.key)
 		return nil, false, nil
 	}
-	s.settled.keep(toKeep)
+	s.settled.keep(read.toKeep)
+	figures = read.figures
 	if rest := eachAd(q, plan.rest, fresh); len(rest) > 0 {
 		query, args := adClicksSQL(all, rest)
 		more, err := s.figures(ctx, "read clicks of ads", query, args)
@@ -128,11 +129,12 @@ func (s *Store) adsRead(ctx context.Context, q ReportQuery, sealed time.Time) (R
 		return q, readPlan{}, fresh, nil
 	}
 	fresh = past.To
+	asked := time.Now()
 	rolled, err := s.rolledFor(ctx, past)
 	if err != nil {
 		return q, readPlan{}, fresh, err
 	}
-	plan, err := s.planRead(ctx, past, rolled)
+	plan, err := s.planRead(ctx, past, rolled, asked)
 	return q, plan, fresh, err
 }
 
