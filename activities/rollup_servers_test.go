@@ -282,7 +282,7 @@ func (r *rollupRig) top(from, to time.Time) {
 		return cmp.Or(cmp.Compare(b.Clicks, a.Clicks), cmp.Compare(a.AdID, b.AdID))
 	})
 	q := clickhouse.ReportQuery{AdvertiserID: 7, From: from, To: to, RowsMax: 3}
-	got, err := r.store.TopAds(r.t.Context(), q, rollupLast())
+	got, _, err := r.store.TopAds(r.t.Context(), q, rollupLast())
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -51,7 +51,7 @@ func (s store) Figures(ctx context.Context, q server.FiguresQuery) (server.Figur
 	}
 	query := clickhouse.ReportQuery{
 		AdvertiserID: q.AdvertiserID, AdIDs: q.AdIDs, ByAd: q.ByAd,
-		From: q.From, To: q.To, Starts: q.Starts, RowsMax: q.FiguresMax,
+		From: q.From, To: q.To, Starts: q.Starts, RowsMax: q.FiguresMax, Asked: q.Asked,
 	}
 	sealed, fresh, filtered := query, query, query
 	sealed.To = earlier(q.To, q.SealedThrough)
@@ -97,31 +97,25 @@ func (s store) ReportedAds(ctx context.Context, q server.FiguresQuery, after int
 		return s.reportedAdsAsOf(ctx, q, after)
 	}
 	return s.Store.ReportedAds(ctx, clickhouse.ReportQuery{
-		AdvertiserID: q.AdvertiserID, From: q.From, To: q.To, RowsMax: q.FiguresMax,
+		AdvertiserID: q.AdvertiserID, From: q.From, To: q.To, RowsMax: q.FiguresMax, Asked: q.Asked,
 	}, q.SealedThrough, q.FilteredFrom, after)
 }
 
-// TopAds reads the most clicked ads, and last which of them were corrected.
+// TopAds reads the most clicked ads, and which of them were corrected.
 func (s store) TopAds(ctx context.Context, q server.FiguresQuery) ([]server.AdClicks, error) {
-	query := clickhouse.ReportQuery{AdvertiserID: q.AdvertiserID, From: q.From, To: q.To, RowsMax: q.FiguresMax}
-	figures, err := s.Store.TopAds(ctx, query, q.SealedThrough)
+	query := clickhouse.ReportQuery{AdvertiserID: q.AdvertiserID, From: q.From, To: q.To, RowsMax: q.FiguresMax, Asked: q.Asked}
+	figures, restated, err := s.Store.TopAds(ctx, query, q.SealedThrough)
 	if err != nil {
 		return nil, err
 	}
 	ads, at := make([]server.AdClicks, len(figures)), make(map[int64]int, len(figures))
 	for i, f := range figures {
 		ads[i], at[f.AdID] = server.AdClicks{AdID: f.AdID, Clicks: f.Clicks}, i
-		query.AdIDs = append(query.AdIDs, f.AdID)
 	}
-	query.ByAd, query.Starts, query.To = true, []time.Time{q.From}, earlier(q.To, q.SealedThrough)
-	if len(ads) == 0 || !query.From.Before(query.To) {
-		return ads, nil
-	}
-	restated, err := s.RestatedPoints(ctx, query)
 	for _, f := range restated {
 		ads[at[f.AdID]].Restated = true
 	}
-	return ads, err
+	return ads, nil
 }
 
 func filteredFiguresOf(in []clickhouse.FilteredFigure) []server.FilteredFigure {

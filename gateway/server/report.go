@@ -42,6 +42,9 @@ type FiguresQuery struct {
 	AsOf          time.Time // figures as they were then; zero: as they are
 	FilteredFrom  time.Time // what was not counted is known from here on
 	FiguresMax    int       // of each kind; more are cut off
+	// Asked is when the client asked, by this process's clock: it is told what was
+	// so at some moment behind that.
+	Asked time.Time
 }
 
 // reportStore is where figures are read.
@@ -81,6 +84,7 @@ func (s *reportService) QueryClicks(ctx context.Context, in *v1.QueryClicksReque
 // read once, first, and used throughout, so that every minute is in the answer
 // exactly once.
 func (s *reportService) prepare(ctx context.Context, in *v1.QueryClicksRequest) (reportRange, FiguresQuery, error) {
+	began := time.Now()
 	if err := requireAdvertiser(ctx, in.GetAdvertiserId()); err != nil {
 		return reportRange{}, FiguresQuery{}, err
 	}
@@ -102,7 +106,7 @@ func (s *reportService) prepare(ctx context.Context, in *v1.QueryClicksRequest) 
 	query := FiguresQuery{
 		AdvertiserID: in.GetAdvertiserId(), AdIDs: in.GetAdIds(), ByAd: in.GetGroupByAd(),
 		From: asked.from, To: asked.to, SealedThrough: sealed, AsOf: asOf, FilteredFrom: filteredFrom(asked, s.now()),
-		FiguresMax: pointsMax + 1,
+		FiguresMax: pointsMax + 1, Asked: began,
 	}
 	if asked.granularity != v1.Granularity_GRANULARITY_MINUTE {
 		query.Starts = asked.starts

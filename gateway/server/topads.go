@@ -32,6 +32,7 @@ func (a AdClicks) state(to, sealed time.Time) click.State {
 // TopAds reads the most clicked ads of a range: what is sealed, and what has
 // come since.
 func (s *reportService) TopAds(ctx context.Context, in *v1.TopAdsRequest) (*v1.TopAdsResponse, error) {
+	began := time.Now()
 	if err := requireAdvertiser(ctx, in.GetAdvertiserId()); err != nil {
 		return nil, err
 	}
@@ -51,7 +52,7 @@ func (s *reportService) TopAds(ctx context.Context, in *v1.TopAdsRequest) (*v1.T
 		limit = topAdsDefault
 	}
 	ads, err := s.store.TopAds(ctx, FiguresQuery{
-		AdvertiserID: in.GetAdvertiserId(), From: from, To: to, SealedThrough: sealed, FiguresMax: limit,
+		AdvertiserID: in.GetAdvertiserId(), From: from, To: to, SealedThrough: sealed, FiguresMax: limit, Asked: began,
 	})
 	if err != nil {
 		return nil, err

@@ -175,7 +175,7 @@ func (s *Store) planAsOf(ctx context.Context, q ReportQuery, asOf time.Time) (pi
 	if pieces = rolled.plan(q, nil).pieces; onlyMinutes(pieces) {
 		return pieces, len(later) > 0, nil
 	}
-	announced, err := s.announced(ctx, q, time.Now())
+	announced, err := s.announced(ctx, q)
 	if err != nil {
 		return nil, false, err
 	}

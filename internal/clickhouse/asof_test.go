@@ -485,7 +485,7 @@ func (r *pastRig) compareSums(m moment) {
 		figures, _, err = r.FiguresAsOf(r.t.Context(), q, m.at)
 		sum(way+" as of now", figures, err)
 	}
-	figures, err := r.TopAds(r.t.Context(), q, m.sealed)
+	figures, _, err := r.TopAds(r.t.Context(), q, m.sealed)
 	sum("the top ads", figures, err)
 	for way, n := range sums {
 		if n != sums["the top ads"] {

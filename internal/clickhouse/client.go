@@ -37,19 +37,19 @@ type Store struct {
 	sealed      sealedCursor
 	rollups     rollupCache
 	settled     *settledCache
-	restated    *restatedCache
+	parts       *partsCache
 }
 
 // Open prepares connections to the database of c. It asks nothing: a server or
 // a database (see Migrate) that is not there yet is an error of each query,
 // wrapping click.ErrUnavailable.
 func Open(c config.Config) (*Store, error) {
-	forRestated := c.ReportCacheBytes / restatedShare
-	settled, err := newSettledCache(c.ReportCacheBytes - forRestated)
+	forParts := c.ReportCacheBytes / byPartsShare
+	settled, err := newSettledCache(c.ReportCacheBytes - forParts)
 	if err != nil {
 		return nil, err
 	}
-	restated, err := newRestatedCache(forRestated)
+	parts, err := newPartsCache(forParts)
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +68,7 @@ func Open(c config.Config) (*Store, error) {
 	}
 	return &Store{
 		conn: conn, home: home, config: c, database: c.Database(), lake: newLakeAccess(c), sliceClicks: sliceClicksUsual,
-		settled: settled, restated: restated,
+		settled: settled, parts: parts,
 	}, nil
 }
 

@@ -16,9 +16,12 @@ import (
 
 const insertFiltered = `INSERT INTO clicks_filtered (minute, advertiser_id, ad_id, reason, id, count, is_arrival)`
 
-// filteredQuerySeconds is less than other reports may take: a report is better
-// without it than late.
-const filteredQuerySeconds = 5
+const (
+	// filteredQuerySeconds is less than other reports may take, and filteredTimeout is
+	// for all of it: a report is better without it than late.
+	filteredQuerySeconds = 5
+	filteredTimeout      = 10 * time.Second
+)
 
 // InsertFiltered stores what was not counted and returns when it is durable.
 // Storing the same again changes no figure.
@@ -94,17 +97,79 @@ type FilteredFigure struct {
 // wraps context.DeadlineExceeded when it would take too long, click.ErrTooManyRows
 // and click.ErrTooMuchMemory when it would cost too much.
 //
-// Whether a row may be a copy of a counted click is asked first: mostly none
-// may, and looking for the copies costs several times as much.
+// Of past weeks the answer is remembered for as long as nothing is added to them.
 func (s *Store) FilteredFigures(ctx context.Context, q ReportQuery) ([]FilteredFigure, error) {
-	ctx = s.limited(ctx, filteredQuerySeconds, nil)
+	ctx, cancel := context.WithTimeout(ctx, filteredTimeout)
+	defer cancel()
+	q = q.behind(q.asked())
+	monday, _ := click.DayOf(q.Asked).Span(click.PerWeek)
+	past, week := q, q
+	if monday.Start().Before(q.To) {
+		past.To = monday.Start()
+	}
+	if week.From.Before(monday.Start()) {
+		week.From = monday.Start()
+	}
+	var figures []FilteredFigure
+	if past.From.Before(past.To) {
+		query, args := filteredFiguresSQL(past)
+		answer, err := s.byParts(ctx, past, query, args, ofFilteredBefore(monday), func() (out readByParts, keep bool, err error) {
+			var copies bool
+			out.filtered, copies, err = s.readFiltered(ctx, past)
+			return out, !copies, err // what the counted clicks tell of copies may be others at any moment
+		})
+		if err != nil {
+			return nil, err
+		}
+		figures = answer.filtered
+	}
+	if week.From.Before(week.To) {
+		more, _, err := s.readFiltered(ctx, week)
+		if err != nil {
+			return nil, err
+		}
+		figures = addFiltered(figures, more)
+	}
+	return figures, nil
+}
+
+// addFiltered adds up what two ranges tell, in any order. Neither is changed.
+func addFiltered(a, b []FilteredFigure) []FilteredFigure {
+	if len(a) == 0 {
+		return b
+	}
+	type place struct {
+		ad    int64
+		start time.Time
+	}
+	sums, at := slices.Clone(a), make(map[place]int, len(a))
+	for i, f := range a {
+		at[place{f.AdID, f.Start}] = i
+	}
+	for _, f := range b {
+		i, both := at[place{f.AdID, f.Start}]
+		if !both {
+			sums = append(sums, f)
+			continue
+		}
+		sums[i].ByReason = slices.Clone(sums[i].ByReason)
+		for reason, count := range f.ByReason {
+			sums[i].ByReason[reason] += count
+		}
+	}
+	return sums
+}
+
+// readFiltered asks first whether a row may be a copy of a counted click: mostly
+// none may, and looking for the copies costs several times as much.
+func (s *Store) readFiltered(ctx context.Context, q ReportQuery) (figures []FilteredFigure, copies bool, err error) {
 	query, args := filteredFiguresSQL(q)
-	figures, copies, err := s.filteredFigures(ctx, query, args)
+	figures, copies, err = s.filteredFigures(s.limited(ctx, filteredQuerySeconds, nil), query, args)
 	if err == nil && copies {
 		query, args = filteredWithoutCopiesSQL(q)
-		figures, _, err = s.filteredFigures(ctx, query, args)
+		figures, _, err = s.filteredFigures(s.limited(ctx, filteredQuerySeconds, nil), query, args)
 	}
-	return figures, err
+	return figures, copies, err
 }
 
 // filteredFigures also says whether there may be copies among what was counted.

@@ -161,3 +161,37 @@ func TestOnlyAServerThatIsAwayIsWaitedForByFilteredClicks(t *testing.T) {
 		}
 	}
 }
+
+// Past weeks are remembered, until something is added to one of them; of copies,
+// which may be found to be none, nothing is.
+func TestWhatWasNotCountedInPastWeeksIsToldAsItIs(t *testing.T) {
+	store, _ := clickStore(t)
+	const past = -8 * 24 * 60
+	q := filteredQuery()
+	q.From, q.Starts = minuteAfter(past).Start(), []time.Time{minuteAfter(past).Start()}
+	insertAllFiltered(t, store, []click.Filtered{reported(1, past, click.Duplicate, 1, 1), reported(1, 0, click.Expired, 2, 2)})
+	for range 3 {
+		wantFiltered(t, store, q, filteredAt(0, past, 1, 2, 0, 0))
+	}
+	if remembered := store.parts.answers.EstimatedSize(); remembered != 1 {
+		t.Errorf("%d answers are remembered, want that of the past weeks", remembered)
+	}
+	insertAllFiltered(t, store, []click.Filtered{reported(1, past+1, click.Duplicate, 4, 3)})
+	wantFiltered(t, store, q, filteredAt(0, past, 5, 2, 0, 0))
+	insertAllFiltered(t, store, []click.Filtered{reported(1, 1, click.Expired, 4, 4)})
+	wantFiltered(t, store, q, filteredAt(0, past, 5, 6, 0, 0))
+
+	q.ByAd, q.Starts = true, []time.Time{minuteAfter(past).Start(), minuteAfter(0).Start()}
+	wantFiltered(t, store, q, filteredAt(1, past, 5, 0, 0, 0), filteredAt(1, 0, 0, 6, 0, 0))
+
+	at := minuteAfter(past).Start()
+	counted := placedClick(t, at, at, 1)
+	insertAllFiltered(t, store, []click.Filtered{dropped(counted.AdID, past, counted.Arrival)})
+	sum := filteredQuery()
+	sum.From, sum.To, sum.Starts = at, at.Add(time.Minute), nil
+	wantFiltered(t, store, sum, filteredAt(0, past, 2, 0, 0, 0))
+	if err := store.InsertClicks(t.Context(), []click.Placed{counted}); err != nil {
+		t.Fatal(err)
+	}
+	wantFiltered(t, store, sum, filteredAt(0, past, 1, 0, 0, 0)) // it was the counted click itself
+}

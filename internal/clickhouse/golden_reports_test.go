@@ -21,6 +21,7 @@ func TestQueriesOfUnsealedRestatedAndFilteredPointsAreTheGoldenOnes(t *testing.T
 	golden(t, "filtered_hours_by_ad", query)
 	query, _ = filteredWithoutCopiesSQL(q)
 	golden(t, "filtered_without_copies", query)
+	golden(t, "parts", partsSQL())
 	q.AdIDs, q.ByAd, q.Starts = nil, false, nil
 	query, _ = freshFiguresSQL(q)
 	golden(t, "fresh_minutes", query)

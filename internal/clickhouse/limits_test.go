@@ -39,7 +39,7 @@ func TestAQuestionThatReadsTooMuchIsRefused(t *testing.T) {
 	for name, ask := range map[string]func() error{
 		"figures": func() error { _, _, err := store.SealedFigures(t.Context(), q); return err },
 		"fresh":   func() error { _, err := store.FreshFigures(t.Context(), q); return err },
-		"top ads": func() error { _, err := store.TopAds(t.Context(), q, minuteOf(2)); return err },
+		"top ads": func() error { _, _, err := store.TopAds(t.Context(), q, minuteOf(2)); return err },
 		"pages": func() error {
 			_, err := store.ReportedAds(t.Context(), q, minuteOf(2), minuteOf(2), 0)
 			return err

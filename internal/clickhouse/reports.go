@@ -26,6 +26,22 @@ type ReportQuery struct {
 	// after From. None: every minute is a point.
 	Starts  []time.Time
 	RowsMax int // more figures than this are cut off: ask for one more than is allowed
+	// Asked is when the report was asked for: what is told is as of some moment
+	// behind it. Zero: as of now.
+	Asked time.Time
+}
+
+func (q ReportQuery) asked() time.Time {
+	if q.Asked.IsZero() {
+		return time.Now()
+	}
+	return q.Asked
+}
+
+// behind is q asked at a later time.
+func (q ReportQuery) behind(at time.Time) ReportQuery {
+	q.Asked = at
+	return q
 }
 
 // Figure is the clicks of one point. AdID is 0 for a sum.
@@ -46,15 +62,10 @@ func (s *Store) FreshFigures(ctx context.Context, q ReportQuery) ([]Figure, erro
 // here was corrected after it had been final. Clicks is 0 in them. Read them
 // after the figures: a correction is written before the figure it corrects.
 func (s *Store) RestatedPoints(ctx context.Context, q ReportQuery) ([]Figure, error) {
-	return s.restatedPoints(ctx, q, time.Now())
-}
-
-// restatedPoints are RestatedPoints as of some moment behind since.
-func (s *Store) restatedPoints(ctx context.Context, q ReportQuery, since time.Time) ([]Figure, error) {
 	query, args := restatedPointsSQL(q)
-	answer, err := s.ofRestatements(ctx, since, query, args, func(query string, args []any) (out ofRestatements, err error) {
+	answer, err := s.byParts(ctx, q, query, args, ofRestatements, func() (out readByParts, keep bool, err error) {
 		out.points, err = s.figures(ctx, "read restatements", query, args)
-		return out, err
+		return out, true, err
 	})
 	return answer.points, err
 }

@@ -26,32 +26,32 @@ const clusterGap = 7 * 24 * time.Hour
 // was announced by the time they are there, they are what the minutes say. Else
 // they are read once more, the changed days by the minute.
 func (s *Store) SealedFigures(ctx context.Context, q ReportQuery) (figures, restated []Figure, err error) {
-	asked := time.Now()
+	q = q.behind(q.asked())
 	rolled, err := s.rolledFor(ctx, q)
 	if err != nil {
 		return nil, nil, err
 	}
 	if q.ByAd {
-		return s.sealedByAd(ctx, q, rolled, asked)
+		return s.sealedByAd(ctx, q, rolled)
 	}
 	plan := rolled.plan(q, nil)
-	read, err := s.read(ctx, q, plan, asked)
+	read, err := s.read(ctx, q, plan)
 	if err != nil {
 		return nil, nil, err
 	}
 	if len(plan.settled) == 0 {
-		restated, err = s.restatedPoints(ctx, q, read.at)
+		restated, err = s.RestatedPoints(ctx, q.behind(read.at))
 		return read.figures, restated, err
 	}
-	restated, announced, err := s.corrections(ctx, q, read.at)
+	restated, announced, err := s.corrections(ctx, q.behind(read.at))
 	if err != nil {
 		return nil, nil, err
 	}
 	if again := rolled.plan(q, rolled.changed(announced)); !again.same(plan) {
-		if read, err = s.read(ctx, q, again, asked); err != nil {
+		if read, err = s.read(ctx, q, again); err != nil {
 			return nil, nil, err
 		}
-		if restated, err = s.restatedPoints(ctx, q, read.at); err != nil {
+		if restated, err = s.RestatedPoints(ctx, q.behind(read.at)); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -60,17 +60,17 @@ func (s *Store) SealedFigures(ctx context.Context, q ReportQuery) (figures, rest
 }
 
 // sealedByAd asks for what was announced first: of each minute, not of each ad.
-func (s *Store) sealedByAd(ctx context.Context, q ReportQuery, rolled rolledUp, asked time.Time) (figures, restated []Figure, err error) {
-	plan, err := s.planRead(ctx, q, rolled, asked)
+func (s *Store) sealedByAd(ctx context.Context, q ReportQuery, rolled rolledUp) (figures, restated []Figure, err error) {
+	plan, err := s.planRead(ctx, q, rolled)
 	if err != nil {
 		return nil, nil, err
 	}
-	read, err := s.read(ctx, q, plan, asked)
+	read, err := s.read(ctx, q, plan)
 	if err != nil {
 		return nil, nil, err
 	}
 	s.settled.keep(read.toKeep)
-	restated, err = s.restatedPoints(ctx, q, read.at)
+	restated, err = s.RestatedPoints(ctx, q.behind(read.at))
 	return read.figures, restated, err
 }
 
@@ -88,14 +88,14 @@ func (s *Store) rolledFor(ctx context.Context, q ReportQuery) (rolledUp, error) 
 	return s.rollups.recent(ctx, s)
 }
 
-// planRead decides which tables answer q, by what was announced until some moment
-// behind since: for who reads figures next.
-func (s *Store) planRead(ctx context.Context, q ReportQuery, rolled rolledUp, since time.Time) (readPlan, error) {
+// planRead decides which tables answer q, by what was announced: for who reads
+// figures next.
+func (s *Store) planRead(ctx context.Context, q ReportQuery, rolled rolledUp) (readPlan, error) {
 	plan := rolled.plan(q, nil)
 	if len(plan.settled) == 0 {
 		return plan, nil
 	}
-	announced, err := s.announced(ctx, q, since)
+	announced, err := s.announced(ctx, q)
 	if err != nil {
 		return readPlan{}, err
 	}
@@ -133,16 +133,17 @@ ORDER BY start`, q.start(), inner), args
 }
 
 // corrections are the points of a sum with a figure that was corrected, and all
-// that was announced, as of some moment behind since.
-func (s *Store) corrections(ctx context.Context, q ReportQuery, since time.Time) (restated []Figure, announced []announcement, err error) {
+// that was announced.
+func (s *Store) corrections(ctx context.Context, q ReportQuery) (restated []Figure, announced []announcement, err error) {
 	query, args := correctionsSQL(q)
-	answer, err := s.ofRestatements(ctx, since, query, args, func(query string, args []any) (ofRestatements, error) {
-		return s.readCorrections(ctx, query, args)
+	answer, err := s.byParts(ctx, q, query, args, ofRestatements, func() (readByParts, bool, error) {
+		out, err := s.readCorrections(ctx, query, args)
+		return out, true, err
 	})
 	return answer.points, answer.announced, err
 }
 
-func (s *Store) readCorrections(ctx context.Context, query string, args []any) (out ofRestatements, err error) {
+func (s *Store) readCorrections(ctx context.Context, query string, args []any) (out readByParts, err error) {
 	const what = "read restatements"
 	rows, err := s.conn.Query(s.limited(ctx, reportQuerySeconds, nil), query, args...)
 	if err != nil {
@@ -168,19 +169,18 @@ func (s *Store) readCorrections(ctx context.Context, query string, args []any) (
 	return out, nil
 }
 
-// announced is all that was announced of any of the series of q, as of some
-// moment behind since.
-func (s *Store) announced(ctx context.Context, q ReportQuery, since time.Time) ([]announcement, error) {
+// announced is all that was announced of any of the series of q.
+func (s *Store) announced(ctx context.Context, q ReportQuery) ([]announcement, error) {
 	inner, args := announcedSQL(q, "")
 	query := "SELECT groupArray(toUnixTimestamp(minute)), groupArray(newest)\nFROM\n(\n" + inner + "\n)"
-	answer, err := s.ofRestatements(ctx, since, query, args, func(query string, args []any) (out ofRestatements, err error) {
+	answer, err := s.byParts(ctx, q, query, args, ofRestatements, func() (out readByParts, keep bool, err error) {
 		var minutes []uint32
 		var versions []uint64
 		if err := s.conn.QueryRow(s.limited(ctx, reportQuerySeconds, nil), query, args...).Scan(&minutes, &versions); err != nil {
-			return out, readError("read what changed since it was rolled up", err)
+			return out, false, readError("read what changed since it was rolled up", err)
 		}
 		out.announced = appendAnnounced(nil, minutes, versions)
-		return out, nil
+		return out, true, nil
 	})
 	return answer.announced, err
 }

@@ -26,10 +26,11 @@ const (
 type settledKey [sha256.Size]byte
 
 // settledFigures is the answer to a question about settled pieces, to be
-// remembered.
+// remembered. No figures at all, nil, says that they are too many for that.
 type settledFigures struct {
 	key     settledKey
 	figures []compactFigure
+	at      time.Time // when they had been read
 }
 
 // compactFigure is a Figure without pointers; the instant is in Unix seconds.
@@ -43,7 +44,7 @@ type compactFigure struct {
 // what is remembered needs not be read, only checked as what is read is. It is
 // safe for concurrent use; nil remembers nothing.
 type settledCache struct {
-	answers     *otter.Cache[settledKey, []compactFigure]
+	answers     *otter.Cache[settledKey, settledFigures]
 	figuresEach int // more are not remembered
 }
 
@@ -51,10 +52,10 @@ func newSettledCache(bytesMax uint64) (*settledCache, error) {
 	if bytesMax == 0 {
 		return nil, nil //nolint:nilnil // what remembers nothing
 	}
-	answers, err := otter.New(&otter.Options[settledKey, []compactFigure]{
+	answers, err := otter.New(&otter.Options[settledKey, settledFigures]{
 		MaximumWeight: bytesMax,
-		Weigher: func(_ settledKey, figures []compactFigure) uint32 {
-			return uint32(settledOverhead + len(figures)*figureBytes)
+		Weigher: func(_ settledKey, of settledFigures) uint32 {
+			return uint32(settledOverhead + len(of.figures)*figureBytes)
 		},
 	})
 	if err != nil {
@@ -63,34 +64,37 @@ func newSettledCache(bytesMax uint64) (*settledCache, error) {
 	return &settledCache{answers: answers, figuresEach: int(min(bytesMax, 1<<32) / settledShare / figureBytes)}, nil
 }
 
-func (c *settledCache) find(key settledKey) (figures []Figure, known bool) {
+// find is what is remembered, and when it had been read.
+func (c *settledCache) find(key settledKey) (figures []Figure, at time.Time, known bool) {
 	if c == nil {
-		return nil, false
+		return nil, time.Time{}, false
 	}
-	compact, known := c.answers.GetIfPresent(key)
-	if !known || compact == nil {
-		return nil, false
+	of, known := c.answers.GetIfPresent(key)
+	if !known || of.figures == nil {
+		return nil, time.Time{}, false
 	}
-	figures = make([]Figure, len(compact))
-	for i, f := range compact {
+	figures = make([]Figure, len(of.figures))
+	for i, f := range of.figures {
 		figures[i] = Figure{AdID: f.ad, Start: time.Unix(f.start, 0).UTC(), Clicks: f.clicks}
 	}
-	return figures, true
+	return figures, of.at, true
 }
 
 // tooMany reports whether an answer was found to be more than is remembered.
 func (c *settledCache) tooMany(key settledKey) bool {
-	compact, known := c.answers.GetIfPresent(key)
-	return known && compact == nil
+	of, known := c.answers.GetIfPresent(key)
+	return known && of.figures == nil
 }
 
 // keepTooMany remembers that an answer is too much to be remembered.
-func (c *settledCache) keepTooMany(key settledKey) { c.answers.Set(key, nil) }
+func (c *settledCache) keepTooMany(key settledKey) {
+	c.answers.Set(key, settledFigures{key: key, at: time.Now()})
+}
 
 // keep remembers an answer; nil is nothing new.
 func (c *settledCache) keep(answer *settledFigures) {
 	if c != nil && answer != nil && len(answer.figures) <= c.figuresEach {
-		c.answers.Set(answer.key, answer.figures)
+		c.answers.Set(answer.key, *answer)
 	}
 }
 
@@ -121,16 +125,16 @@ type readFigures struct {
 	// toKeep is what was read of settled pieces, to be kept once it is known that the
 	// plan was right.
 	toKeep *settledFigures
-	// at is when the last of it had been read: behind it is looked for changes. What
-	// was remembered was right when the report was asked for, if it is.
+	// at is when the last of it had been read, or the report was asked for if that was
+	// later: behind it is looked for changes.
 	at time.Time
 }
 
-// read reads the figures of a plan, for a report that was asked for at a time.
-func (s *Store) read(ctx context.Context, q ReportQuery, plan readPlan, asked time.Time) (out readFigures, err error) {
-	out.at = asked
+// read reads the figures of a plan.
+func (s *Store) read(ctx context.Context, q ReportQuery, plan readPlan) (out readFigures, err error) {
+	out.at = q.asked()
 	if len(plan.settled) > 0 {
-		if out, err = s.readSettled(ctx, newSettledQuery(q, plan), asked); err != nil {
+		if out, err = s.readSettled(ctx, newSettledQuery(q, plan)); err != nil {
 			return readFigures{}, err
 		}
 	}
@@ -150,21 +154,25 @@ type settledQuery struct {
 	args    []any
 	key     settledKey
 	rowsMax int
+	asked   time.Time
 }
 
 func newSettledQuery(q ReportQuery, plan readPlan) settledQuery {
 	query, args := sealedFiguresSQL(q, plan.settled)
 	return settledQuery{
-		sql: query, args: args, rowsMax: q.RowsMax,
+		sql: query, args: args, rowsMax: q.RowsMax, asked: q.asked(),
 		key: settledKey(sha256.Sum256(fmt.Append(nil, query, args, plan.versions))),
 	}
 }
 
 // readSettled takes what is remembered, or reads it: then there is something to
 // keep, if it was not cut off.
-func (s *Store) readSettled(ctx context.Context, q settledQuery, asked time.Time) (readFigures, error) {
-	if figures, known := s.settled.find(q.key); known {
-		return readFigures{figures: figures, at: asked}, nil
+func (s *Store) readSettled(ctx context.Context, q settledQuery) (readFigures, error) {
+	if figures, at, known := s.settled.find(q.key); known {
+		if at.Before(q.asked) {
+			at = q.asked
+		}
+		return readFigures{figures: figures, at: at}, nil
 	}
 	figures, err := s.figures(ctx, "read sealed figures", q.sql, q.args)
 	if err != nil {
@@ -174,7 +182,7 @@ func (s *Store) readSettled(ctx context.Context, q settledQuery, asked time.Time
 	if len(figures) >= q.rowsMax {
 		return out, nil
 	}
-	out.toKeep = &settledFigures{key: q.key, figures: make([]compactFigure, len(figures))}
+	out.toKeep = &settledFigures{key: q.key, at: out.at, figures: make([]compactFigure, len(figures))}
 	for i, f := range figures {
 		out.toKeep.figures[i] = compactFigure{ad: f.AdID, start: f.Start.Unix(), clicks: f.Clicks}
 	}

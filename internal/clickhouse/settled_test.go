@@ -73,7 +73,7 @@ func (r *settledRig) answers() map[string]uint64 {
 		}
 		got[name] = figures[0].Clicks
 	}
-	top, err := r.store.TopAds(r.t.Context(), whole, r.day.Add(1).Start())
+	top, _, err := r.store.TopAds(r.t.Context(), whole, r.day.Add(1).Start())
 	if err != nil || len(top) != 1 {
 		r.t.Fatalf("top ads: %v, %v", top, err)
 	}
@@ -136,7 +136,7 @@ func TestMoreAdsThanAreRememberedAreAddedUpByTheStore(t *testing.T) {
 	r := newSettledRig(t, 8*24) // one figure
 	r.figure("day", 72, r.day.Start(), 3, 200)
 	for range 2 {
-		top, err := r.store.TopAds(t.Context(), clickhouse.ReportQuery{AdvertiserID: 7, From: r.day.Start(), To: r.day.Add(1).Start(), RowsMax: 10}, r.day.Add(1).Start())
+		top, _, err := r.store.TopAds(t.Context(), clickhouse.ReportQuery{AdvertiserID: 7, From: r.day.Start(), To: r.day.Add(1).Start(), RowsMax: 10}, r.day.Add(1).Start())
 		wantFigures(t, top, err, clickhouse.Figure{AdID: 71, Start: r.day.Start(), Clicks: 5}, clickhouse.Figure{AdID: 72, Start: r.day.Start(), Clicks: 3})
 	}
 }

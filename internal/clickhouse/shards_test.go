@@ -155,8 +155,8 @@ func (s shardedLedger) told(ctx context.Context, advertiser int64) ([]string, er
 	tell("filtered", err, filtered)
 	whole := day
 	whole.To = s.fresh.End()
-	top, err := s.TopAds(ctx, whole, s.sealed)
-	tell("top", err, top)
+	top, restated, err := s.TopAds(ctx, whole, s.sealed)
+	tell("top", err, top, restated)
 	ads, err := s.ReportedAds(ctx, whole, s.sealed, s.day.Start(), 0)
 	tell("ads", err, ads)
 	corrections, err := s.Corrections(ctx, CorrectionsQuery{AdvertiserID: advertiser, From: s.day.Start(), To: s.day.End(), Since: s.reported, AsOf: time.Now(), RowsMax: 100})

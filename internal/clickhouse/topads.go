@@ -19,51 +19,67 @@ const reportedBlockRows = 8192
 
 // TopAds are the ads of q with the most clicks, the most clicked first; of ads
 // with as many clicks the one with the smaller id. What is before sealed is read
-// from the coarsest tables that have it, the rest is counted.
-func (s *Store) TopAds(ctx context.Context, q ReportQuery, sealed time.Time) ([]Figure, error) {
+// from the coarsest tables that have it, the rest is counted. Restated are those
+// with a figure that was corrected after it had been final.
+func (s *Store) TopAds(ctx context.Context, q ReportQuery, sealed time.Time) (figures, restated []Figure, err error) {
 	q, plan, fresh, err := s.adsRead(ctx, q, sealed)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if figures, ok, err := s.topOfSettled(ctx, q, plan, fresh); ok || err != nil {
-		return figures, err
+	read, ok, err := s.topOfSettled(ctx, q, plan, fresh)
+	if err != nil {
+		return nil, nil, err
 	}
-	query, args := topAdsSQL(q, eachAd(q, plan.pieces, fresh))
-	return s.figures(ctx, "read top ads", query, args)
+	if !ok {
+		query, args := topAdsSQL(q, eachAd(q, plan.pieces, fresh))
+		if read.figures, err = s.figures(ctx, "read top ads", query, args); err != nil {
+			return nil, nil, err
+		}
+		read.at = time.Now()
+	}
+	final := q.behind(read.at)
+	final.To, final.AdIDs = fresh, nil
+	for _, f := range read.figures {
+		final.AdIDs = append(final.AdIDs, f.AdID)
+	}
+	if len(final.AdIDs) == 0 || !final.From.Before(final.To) {
+		return read.figures, nil, nil
+	}
+	restated, err = s.RestatedPoints(ctx, final)
+	return read.figures, restated, err
 }
 
 // topOfSettled adds what may still change to what is remembered of each ad. It is
 // not ok if nothing is settled, or there are more ads than are remembered: then
 // it costs less to add all of it up where it is read.
-func (s *Store) topOfSettled(ctx context.Context, q ReportQuery, plan readPlan, fresh time.Time) (figures []Figure, ok bool, err error) {
+func (s *Store) topOfSettled(ctx context.Context, q ReportQuery, plan readPlan, fresh time.Time) (read readFigures, ok bool, err error) {
 	if len(plan.settled) == 0 || s.settled == nil {
-		return nil, false, nil
+		return readFigures{}, false, nil
 	}
 	all := q
 	all.RowsMax = s.settled.figuresEach + 1
 	settled := newSettledQuery(all, plan)
 	if s.settled.tooMany(settled.key) {
-		return nil, false, nil
+		return readFigures{}, false, nil
 	}
-	read, err := s.readSettled(ctx, settled, time.Now())
-	if err != nil {
-		return nil, false, err
+	if read, err = s.readSettled(ctx, settled); err != nil {
+		return readFigures{}, false, err
 	}
 	if len(read.figures) == all.RowsMax {
 		s.settled.keepTooMany(settled.key)
-		return nil, false, nil
+		return readFigures{}, false, nil
 	}
 	s.settled.keep(read.toKeep)
-	figures = read.figures
 	if rest := eachAd(q, plan.rest, fresh); len(rest) > 0 {
 		query, args := adClicksSQL(all, rest)
 		more, err := s.figures(ctx, "read clicks of ads", query, args)
 		if err != nil || len(more) == all.RowsMax {
-			return nil, false, err
+			return readFigures{}, false, err
 		}
-		figures = addFigures(figures, more)
+		read.figures, read.at = addFigures(read.figures, more), time.Now()
 	}
-	return mostClicked(figures, q.RowsMax), true, nil
+	read.figures = mostClicked(read.figures, q.RowsMax)
+	return read, true, nil
 }
 
 // mostClicked are the first n figures in the order of TopAds, of figures that
@@ -120,7 +136,7 @@ func (s *Store) ReportedAds(ctx context.Context, q ReportQuery, sealed, filtered
 // adsRead plans a question about each ad in one point: how what is sealed is
 // read, and from where on it is counted.
 func (s *Store) adsRead(ctx context.Context, q ReportQuery, sealed time.Time) (ReportQuery, readPlan, time.Time, error) {
-	q.ByAd, q.AdIDs, q.Starts = true, nil, []time.Time{q.From}
+	q.ByAd, q.AdIDs, q.Starts, q.Asked = true, nil, []time.Time{q.From}, q.asked()
 	past, fresh := q, q.From
 	if sealed.Before(past.To) {
 		past.To = sealed
@@ -129,12 +145,11 @@ func (s *Store) adsRead(ctx context.Context, q ReportQuery, sealed time.Time) (R
 		return q, readPlan{}, fresh, nil
 	}
 	fresh = past.To
-	asked := time.Now()
 	rolled, err := s.rolledFor(ctx, past)
 	if err != nil {
 		return q, readPlan{}, fresh, err
 	}
-	plan, err := s.planRead(ctx, past, rolled, asked)
+	plan, err := s.planRead(ctx, past, rolled)
 	return q, plan, fresh, err
 }
 

@@ -19,12 +19,12 @@ func TestTopAdsAddUpWhatIsSealedAndWhatIsNot(t *testing.T) {
 	)
 	q := clickhouse.ReportQuery{AdvertiserID: 7, From: minuteOf(0), To: minuteOf(10), RowsMax: 3}
 	for _, sealed := range []time.Time{minuteOf(3), minuteOf(5)} {
-		got, err := store.TopAds(t.Context(), q, sealed)
+		got, _, err := store.TopAds(t.Context(), q, sealed)
 		wantFigures(t, got, err, clickhouse.Figure{AdID: 1, Start: minuteOf(0), Clicks: 7},
 			clickhouse.Figure{AdID: 2, Start: minuteOf(0), Clicks: 5}, clickhouse.Figure{AdID: 4, Start: minuteOf(0), Clicks: 5})
 	}
 	q.RowsMax = 10
-	got, err := store.TopAds(t.Context(), q, minuteOf(0)) // nothing is sealed
+	got, _, err := store.TopAds(t.Context(), q, minuteOf(0)) // nothing is sealed
 	wantFigures(t, got, err, clickhouse.Figure{AdID: 4, Start: minuteOf(0), Clicks: 5}, clickhouse.Figure{AdID: 1, Start: minuteOf(0), Clicks: 4})
 
 	ads, err := store.ReportedAds(t.Context(), q, minuteOf(3), minuteOf(5), 0)

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"clickledger/internal/click"
 )
 
 // rowsRead is a table whose rows grow, and how often it was asked.
@@ -18,39 +20,39 @@ type rowsRead struct {
 	away         atomic.Bool
 }
 
-func (r *rowsRead) look(context.Context) (string, error) {
+func (r *rowsRead) look(context.Context) ([]tablePart, error) {
 	r.looks.Add(1)
 	if r.away.Load() {
-		return "", errors.New("away")
+		return nil, errors.New("away")
 	}
-	return fmt.Sprint(r.rows.Load()), nil
+	return []tablePart{{table: restatementsTable, name: fmt.Sprint("part", r.rows.Load())}, {table: filteredTable, name: fmt.Sprint(r.looks.Load())}}, nil
 }
 
-func (r *rowsRead) read() (ofRestatements, error) {
+func (r *rowsRead) read() (readByParts, bool, error) {
 	r.reads.Add(1)
-	return ofRestatements{points: make([]Figure, r.rows.Load())}, nil
+	return readByParts{points: make([]Figure, r.rows.Load())}, true, nil
 }
 
-func (r *rowsRead) ask(t *testing.T, c *restatedCache, since time.Time, question string) int64 {
+func (r *rowsRead) ask(t *testing.T, c *partsCache, since time.Time, question string) int64 {
 	t.Helper()
-	answer, err := c.answer(t.Context(), since, sha256.Sum256([]byte(question)), r.look, r.read)
+	answer, err := c.answer(t.Context(), partsQuestion{since: since, key: sha256.Sum256([]byte(question)), of: ofRestatements, read: r.read}, r.look)
 	if err != nil {
 		t.Error(err)
 	}
 	return int64(len(answer.points))
 }
 
-func restatedCacheOf(t *testing.T) *restatedCache {
+func partsCacheOf(t *testing.T) *partsCache {
 	t.Helper()
-	c, err := newRestatedCache(1 << 20)
+	c, err := newPartsCache(1 << 20)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return c
 }
 
-func TestAnAnswerAboutRestatementsIsAsOfBehindTheTimeAskedFor(t *testing.T) {
-	c, table := restatedCacheOf(t), &rowsRead{}
+func TestAnAnswerByPartsIsAsOfBehindTheTimeAskedFor(t *testing.T) {
+	c, table := partsCacheOf(t), &rowsRead{}
 	stop := time.Now().Add(300 * time.Millisecond)
 	var asking sync.WaitGroup
 	for i := range 8 {
@@ -71,8 +73,8 @@ func TestAnAnswerAboutRestatementsIsAsOfBehindTheTimeAskedFor(t *testing.T) {
 	asking.Wait()
 }
 
-func TestWhileNothingIsRestatedOnlyPartsAreLookedAt(t *testing.T) {
-	c, table := restatedCacheOf(t), &rowsRead{}
+func TestWhilePartsAreTheSameNothingElseIsRead(t *testing.T) {
+	c, table := partsCacheOf(t), &rowsRead{}
 	for range 10 {
 		table.ask(t, c, time.Now(), "a")
 		table.ask(t, c, time.Now(), "b")
@@ -92,7 +94,7 @@ func TestWhileNothingIsRestatedOnlyPartsAreLookedAt(t *testing.T) {
 }
 
 func TestWhenPartsCannotBeLookedAtEachQuestionIsAsked(t *testing.T) {
-	c, table := restatedCacheOf(t), &rowsRead{}
+	c, table := partsCacheOf(t), &rowsRead{}
 	table.ask(t, c, time.Now(), "a")
 	table.away.Store(true)
 	looks := table.looks.Load()
@@ -104,5 +106,19 @@ func TestWhenPartsCannotBeLookedAtEachQuestionIsAsked(t *testing.T) {
 	}
 	if table.looks.Load() != looks+1 {
 		t.Errorf("%d looks that fail, want one in a while", table.looks.Load()-looks)
+	}
+}
+
+func TestPartsOfPastWeeksOnlyAreThoseOfPastWeeks(t *testing.T) {
+	parts := []tablePart{
+		{table: filteredTable, partition: "20261116", name: "20261116_1_1_0", rows: 1}, {table: filteredTable, partition: "20261116", shard: 2, name: "20261116_1_1_0", rows: 1},
+		{table: filteredTable, partition: "20261123", name: "20261123_2_2_0", rows: 1}, {table: restatementsTable, partition: "202611", name: "202611_1_1_0", rows: 1},
+	}
+	monday, err := click.ParseDay("2026-11-23")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := partsText(parts, ofFilteredBefore(monday)), "0 20261116_1_1_0 1\n2 20261116_1_1_0 1"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -1,0 +1,214 @@
+package clickhouse
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+
+	"clickledger/internal/click"
+)
+
+const (
+	// lookTimeout is how long a look at the parts may take: what it spares takes not
+	// much longer.
+	lookTimeout = time.Second
+	// looksPause is how long nobody looks after a look that failed, so that a shard
+	// that is away does not keep the reports of the others waiting.
+	looksPause = 10 * time.Second
+	// byPartsKept bounds how long an answer is remembered. A store that was lost and
+	// made anew could have parts of the same names.
+	byPartsKept = 10 * time.Minute
+	// byPartsShare is the part of a gateway's memory for figures that is for these.
+	byPartsShare = 4
+	// announcementBytes and reasonBytes are what an announcement takes, and a point's
+	// count of one reason.
+	announcementBytes = 32
+	reasonBytes       = 8
+)
+
+// tablePart is a part of a table: it never changes and its name never comes
+// again, so the same parts are the same rows.
+type tablePart struct {
+	table     string
+	partition string // of toMonday: 20261123
+	shard     uint32
+	name      string
+	rows      uint64
+}
+
+// readByParts is the answer to a question about restatements or about what was
+// not counted. It is not to be changed.
+type readByParts struct {
+	points    []Figure
+	announced []announcement
+	filtered  []FilteredFigure
+}
+
+func (a readByParts) bytes() int {
+	bytes := len(a.points)*figureBytes + len(a.announced)*announcementBytes
+	for _, f := range a.filtered {
+		bytes += figureBytes + len(f.ByReason)*reasonBytes
+	}
+	return bytes
+}
+
+// partsCache remembers answers for as long as the parts of what they were read
+// from are the same. In most minutes nothing is restated, nor anything of past
+// weeks found to be a duplicate: one look at the parts takes the place of all
+// that reports ask of them meanwhile. It is safe for concurrent use; nil remembers
+// nothing.
+type partsCache struct {
+	answers *otter.Cache[[sha256.Size]byte, partsEntry]
+
+	mu     sync.Mutex
+	parts  []tablePart // as of the last look, nil if it failed
+	looked time.Time   // when that began
+}
+
+// partsEntry is an answer and the parts as of a look that was made before it was
+// read.
+type partsEntry struct {
+	parts  string
+	answer readByParts
+}
+
+func newPartsCache(bytesMax uint64) (*partsCache, error) {
+	if bytesMax == 0 {
+		return nil, nil //nolint:nilnil // what remembers nothing
+	}
+	answers, err := otter.New(&otter.Options[[sha256.Size]byte, partsEntry]{
+		MaximumWeight: bytesMax,
+		Weigher: func(_ [sha256.Size]byte, e partsEntry) uint32 {
+			return uint32(settledOverhead + len(e.parts) + e.answer.bytes())
+		},
+		ExpiryCalculator: otter.ExpiryWriting[[sha256.Size]byte, partsEntry](byPartsKept),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("make cache of what follows from parts: %w", err)
+	}
+	return &partsCache{answers: answers}, nil
+}
+
+// partsQuestion is a question to remember the answer of.
+type partsQuestion struct {
+	since time.Time // the answer is as of some moment behind it, which may be the past
+	key   [sha256.Size]byte
+	of    func(tablePart) bool // the parts that have the rows it is about, at least
+	read  func() (answer readByParts, keep bool, err error)
+}
+
+// answer is what is remembered, or what is read now.
+func (c *partsCache) answer(ctx context.Context, q partsQuestion, look func(context.Context) ([]tablePart, error)) (readByParts, error) {
+	entry, known := c.answers.GetIfPresent(q.key)
+	since := q.since
+	if !known {
+		since = time.Time{} // to remember it by, any look will do
+	}
+	all, ok := c.partsSince(ctx, since, look)
+	parts := ""
+	if ok {
+		parts = partsText(all, q.of)
+		if known && entry.parts == parts {
+			return entry.answer, nil
+		}
+	}
+	answer, keep, err := q.read()
+	if err == nil && ok && keep {
+		c.answers.Set(q.key, partsEntry{parts: parts, answer: answer})
+	}
+	return answer, err
+}
+
+// partsText is the same for the same parts.
+func partsText(parts []tablePart, of func(tablePart) bool) string {
+	var lines []string
+	for _, p := range parts {
+		if of(p) {
+			lines = append(lines, fmt.Sprint(p.shard, " ", p.name, " ", p.rows))
+		}
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "\n")
+}
+
+// partsSince are the parts as of a look that began behind since; not ok if that
+// cannot be told. All who wait while somebody looks are served by the next look.
+func (c *partsCache) partsSince(ctx context.Context, since time.Time, look func(context.Context) ([]tablePart, error)) (parts []tablePart, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	began := time.Now()
+	if c.parts == nil && began.Sub(c.looked) < looksPause || c.parts != nil && c.looked.After(since) {
+		return c.parts, c.parts != nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookTimeout) // the others wait for it too
+	defer cancel()
+	parts, err := look(ctx)
+	if err != nil {
+		parts = nil
+	} else if parts == nil {
+		parts = []tablePart{}
+	}
+	c.parts, c.looked = parts, began
+	return parts, parts != nil
+}
+
+// byParts answers a question about the rows of some parts.
+func (s *Store) byParts(ctx context.Context, q ReportQuery, query string, args []any, of func(tablePart) bool,
+	read func() (answer readByParts, keep bool, err error),
+) (readByParts, error) {
+	if s.parts == nil {
+		answer, _, err := read()
+		return answer, err
+	}
+	return s.parts.answer(ctx, partsQuestion{since: q.asked(), key: sha256.Sum256(fmt.Append(nil, query, args)), of: of, read: read}, s.lookAtParts)
+}
+
+func ofRestatements(p tablePart) bool { return p.table == restatementsTable }
+
+// ofFilteredBefore are the parts of what was not counted before a Monday.
+func ofFilteredBefore(monday click.Day) func(tablePart) bool {
+	partition := strings.ReplaceAll(monday.String(), "-", "")
+	return func(p tablePart) bool { return p.table == filteredTable && p.partition < partition }
+}
+
+const (
+	restatementsTable = "restatements"
+	filteredTable     = "clicks_filtered"
+)
+
+// partsSQL is answered by what ClickHouse keeps of each part, without reading it.
+func partsSQL() string {
+	var each []string
+	for _, table := range []string{restatementsTable, filteredTable} {
+		each = append(each, fmt.Sprintf(`SELECT '%[1]s' AS of, shardNum() AS shard, _partition_id AS partition, _part AS part, count() AS rows
+FROM %[1]s
+GROUP BY shard, partition, part`, table))
+	}
+	return strings.Join(each, "\nUNION ALL\n")
+}
+
+func (s *Store) lookAtParts(ctx context.Context) (parts []tablePart, err error) {
+	const what = "look at parts"
+	rows, err := s.conn.Query(s.limited(ctx, reportQuerySeconds, nil), partsSQL())
+	if err != nil {
+		return nil, readError(what, err)
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var p tablePart
+		if err := rows.Scan(&p.table, &p.shard, &p.partition, &p.name, &p.rows); err != nil {
+			return nil, fmt.Errorf("%s: %w", what, err)
+		}
+		parts = append(parts, p)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, readError(what, err)
+	}
+	return parts, nil
+}
