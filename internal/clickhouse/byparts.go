@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"github.com/maypok86/otter/v2"
-
-	"clickledger/internal/click"
 )
 
 const (
@@ -35,11 +33,11 @@ const (
 // tablePart is a part of a table: it never changes and its name never comes
 // again, so the same parts are the same rows.
 type tablePart struct {
-	table     string
-	partition string // of toMonday: 20261123
-	shard     uint32
-	name      string
-	rows      uint64
+	table       string
+	shard       uint32
+	name        string
+	rows        uint64
+	first, last time.Time // the minutes of its rows
 }
 
 // readByParts is the answer to a question about restatements or about what was
@@ -58,10 +56,10 @@ func (a readByParts) bytes() int {
 	return bytes
 }
 
-// partsCache remembers answers for as long as the parts of what they were read
-// from are the same. In most minutes nothing is restated, nor anything of past
-// weeks found to be a duplicate: one look at the parts takes the place of all
-// that reports ask of them meanwhile. It is safe for concurrent use; nil remembers
+// partsCache remembers answers for as long as the parts that they were read from
+// are the same. In most minutes nothing is restated, nor a click of past days
+// found to be a duplicate: one look at the parts takes the place of all that
+// reports ask of them meanwhile. It is safe for concurrent use; nil remembers
 // nothing.
 type partsCache struct {
 	answers *otter.Cache[[sha256.Size]byte, partsEntry]
@@ -158,23 +156,23 @@ func (c *partsCache) partsSince(ctx context.Context, since time.Time, look func(
 	return parts, parts != nil
 }
 
-// byParts answers a question about the rows of some parts.
-func (s *Store) byParts(ctx context.Context, q ReportQuery, query string, args []any, of func(tablePart) bool,
+// byParts answers a question about the rows of a table with minutes of q.
+func (s *Store) byParts(ctx context.Context, q ReportQuery, table, query string, args []any,
 	read func() (answer readByParts, keep bool, err error),
 ) (readByParts, error) {
 	if s.parts == nil {
 		answer, _, err := read()
 		return answer, err
 	}
-	return s.parts.answer(ctx, partsQuestion{since: q.asked(), key: sha256.Sum256(fmt.Append(nil, query, args)), of: of, read: read}, s.lookAtParts)
+	return s.parts.answer(ctx, partsQuestion{
+		since: q.asked(), key: sha256.Sum256(fmt.Append(nil, query, args)), of: q.partsOf(table), read: read,
+	}, s.lookAtParts)
 }
 
-func ofRestatements(p tablePart) bool { return p.table == restatementsTable }
-
-// ofFilteredBefore are the parts of what was not counted before a Monday.
-func ofFilteredBefore(monday click.Day) func(tablePart) bool {
-	partition := strings.ReplaceAll(monday.String(), "-", "")
-	return func(p tablePart) bool { return p.table == filteredTable && p.partition < partition }
+// partsOf are the parts of a table with minutes of q: all rows that it is about
+// are in them.
+func (q ReportQuery) partsOf(table string) func(tablePart) bool {
+	return func(p tablePart) bool { return p.table == table && p.first.Before(q.To) && !p.last.Before(q.From) }
 }
 
 const (
@@ -186,9 +184,9 @@ const (
 func partsSQL() string {
 	var each []string
 	for _, table := range []string{restatementsTable, filteredTable} {
-		each = append(each, fmt.Sprintf(`SELECT '%[1]s' AS of, shardNum() AS shard, _partition_id AS partition, _part AS part, count() AS rows
+		each = append(each, fmt.Sprintf(`SELECT '%[1]s' AS of, shardNum() AS shard, _part AS part, count() AS rows, min(minute) AS first, max(minute) AS last
 FROM %[1]s
-GROUP BY shard, partition, part`, table))
+GROUP BY shard, part`, table))
 	}
 	return strings.Join(each, "\nUNION ALL\n")
 }
@@ -202,7 +200,7 @@ func (s *Store) lookAtParts(ctx context.Context) (parts []tablePart, err error) 
 	defer func() { _ = rows.Close() }()
 	for rows.Next() {
 		var p tablePart
-		if err := rows.Scan(&p.table, &p.shard, &p.partition, &p.name, &p.rows); err != nil {
+		if err := rows.Scan(&p.table, &p.shard, &p.name, &p.rows, &p.first, &p.last); err != nil {
 			return nil, fmt.Errorf("%s: %w", what, err)
 		}
 		parts = append(parts, p)

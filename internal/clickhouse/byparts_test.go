@@ -9,8 +9,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"clickledger/internal/click"
 )
 
 // rowsRead is a table whose rows grow, and how often it was asked.
@@ -35,7 +33,7 @@ func (r *rowsRead) read() (readByParts, bool, error) {
 
 func (r *rowsRead) ask(t *testing.T, c *partsCache, since time.Time, question string) int64 {
 	t.Helper()
-	answer, err := c.answer(t.Context(), partsQuestion{since: since, key: sha256.Sum256([]byte(question)), of: ofRestatements, read: r.read}, r.look)
+	answer, err := c.answer(t.Context(), partsQuestion{since: since, key: sha256.Sum256([]byte(question)), of: func(p tablePart) bool { return p.table == restatementsTable }, read: r.read}, r.look)
 	if err != nil {
 		t.Error(err)
 	}
@@ -109,16 +107,17 @@ func TestWhenPartsCannotBeLookedAtEachQuestionIsAsked(t *testing.T) {
 	}
 }
 
-func TestPartsOfPastWeeksOnlyAreThoseOfPastWeeks(t *testing.T) {
+func TestPartsWithMinutesOfAQuestionAreThoseThatMatter(t *testing.T) {
+	at := func(minute int) time.Time { return time.Date(2026, 11, 23, 0, minute, 0, 0, time.UTC) }
+	part := func(table string, shard uint32, name string, first, last int) tablePart {
+		return tablePart{table: table, shard: shard, name: name, rows: 1, first: at(first), last: at(last)}
+	}
 	parts := []tablePart{
-		{table: filteredTable, partition: "20261116", name: "20261116_1_1_0", rows: 1}, {table: filteredTable, partition: "20261116", shard: 2, name: "20261116_1_1_0", rows: 1},
-		{table: filteredTable, partition: "20261123", name: "20261123_2_2_0", rows: 1}, {table: restatementsTable, partition: "202611", name: "202611_1_1_0", rows: 1},
+		part(filteredTable, 0, "before", 5, 9), part(filteredTable, 0, "into", 5, 10), part(filteredTable, 2, "over", 5, 30),
+		part(filteredTable, 1, "over", 5, 30), part(filteredTable, 0, "out", 19, 30), part(filteredTable, 0, "behind", 20, 30), part(restatementsTable, 0, "another", 5, 30),
 	}
-	monday, err := click.ParseDay("2026-11-23")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got, want := partsText(parts, ofFilteredBefore(monday)), "0 20261116_1_1_0 1\n2 20261116_1_1_0 1"; got != want {
+	q := ReportQuery{From: at(10), To: at(20)}
+	if got, want := partsText(parts, q.partsOf(filteredTable)), "0 into 1\n0 out 1\n1 over 1\n2 over 1"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -44,8 +44,8 @@ type Store struct {
 // a database (see Migrate) that is not there yet is an error of each query,
 // wrapping click.ErrUnavailable.
 func Open(c config.Config) (*Store, error) {
-	forParts := c.ReportCacheBytes / byPartsShare
-	settled, err := newSettledCache(c.ReportCacheBytes - forParts)
+	forParts := c.ReportCacheBytesMax / byPartsShare
+	settled, err := newSettledCache(c.ReportCacheBytesMax - forParts)
 	if err != nil {
 		return nil, err
 	}

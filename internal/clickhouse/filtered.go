@@ -97,23 +97,18 @@ type FilteredFigure struct {
 // wraps context.DeadlineExceeded when it would take too long, click.ErrTooManyRows
 // and click.ErrTooMuchMemory when it would cost too much.
 //
-// Of past weeks the answer is remembered for as long as nothing is added to them.
+// Of past days the answer is remembered for as long as nothing is added to them.
 func (s *Store) FilteredFigures(ctx context.Context, q ReportQuery) ([]FilteredFigure, error) {
 	ctx, cancel := context.WithTimeout(ctx, filteredTimeout)
 	defer cancel()
 	q = q.behind(q.asked())
-	monday, _ := click.DayOf(q.Asked).Span(click.PerWeek)
-	past, week := q, q
-	if monday.Start().Before(q.To) {
-		past.To = monday.Start()
-	}
-	if week.From.Before(monday.Start()) {
-		week.From = monday.Start()
-	}
+	midnight := earlier(later(click.DayOf(q.Asked).Start(), q.From), q.To)
+	past, today := q, q
+	past.To, today.From = midnight, midnight
 	var figures []FilteredFigure
 	if past.From.Before(past.To) {
 		query, args := filteredFiguresSQL(past)
-		answer, err := s.byParts(ctx, past, query, args, ofFilteredBefore(monday), func() (out readByParts, keep bool, err error) {
+		answer, err := s.byParts(ctx, past, filteredTable, query, args, func() (out readByParts, keep bool, err error) {
 			var copies bool
 			out.filtered, copies, err = s.readFiltered(ctx, past)
 			return out, !copies, err // what the counted clicks tell of copies may be others at any moment
@@ -123,8 +118,8 @@ func (s *Store) FilteredFigures(ctx context.Context, q ReportQuery) ([]FilteredF
 		}
 		figures = answer.filtered
 	}
-	if week.From.Before(week.To) {
-		more, _, err := s.readFiltered(ctx, week)
+	if today.From.Before(today.To) {
+		more, _, err := s.readFiltered(ctx, today)
 		if err != nil {
 			return nil, err
 		}

@@ -162,9 +162,9 @@ func TestOnlyAServerThatIsAwayIsWaitedForByFilteredClicks(t *testing.T) {
 	}
 }
 
-// Past weeks are remembered, until something is added to one of them; of copies,
+// Past days are remembered, until something is added to one of them; of copies,
 // which may be found to be none, nothing is.
-func TestWhatWasNotCountedInPastWeeksIsToldAsItIs(t *testing.T) {
+func TestWhatWasNotCountedInPastDaysIsToldAsItIs(t *testing.T) {
 	store, _ := clickStore(t)
 	const past = -8 * 24 * 60
 	q := filteredQuery()
@@ -174,7 +174,7 @@ func TestWhatWasNotCountedInPastWeeksIsToldAsItIs(t *testing.T) {
 		wantFiltered(t, store, q, filteredAt(0, past, 1, 2, 0, 0))
 	}
 	if remembered := store.parts.answers.EstimatedSize(); remembered != 1 {
-		t.Errorf("%d answers are remembered, want that of the past weeks", remembered)
+		t.Errorf("%d answers are remembered, want that of the past days", remembered)
 	}
 	insertAllFiltered(t, store, []click.Filtered{reported(1, past+1, click.Duplicate, 4, 3)})
 	wantFiltered(t, store, q, filteredAt(0, past, 5, 2, 0, 0))

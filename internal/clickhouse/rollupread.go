@@ -136,7 +136,7 @@ ORDER BY start`, q.start(), inner), args
 // that was announced.
 func (s *Store) corrections(ctx context.Context, q ReportQuery) (restated []Figure, announced []announcement, err error) {
 	query, args := correctionsSQL(q)
-	answer, err := s.byParts(ctx, q, query, args, ofRestatements, func() (readByParts, bool, error) {
+	answer, err := s.byParts(ctx, q, restatementsTable, query, args, func() (readByParts, bool, error) {
 		out, err := s.readCorrections(ctx, query, args)
 		return out, true, err
 	})
@@ -173,7 +173,7 @@ func (s *Store) readCorrections(ctx context.Context, query string, args []any) (
 func (s *Store) announced(ctx context.Context, q ReportQuery) ([]announcement, error) {
 	inner, args := announcedSQL(q, "")
 	query := "SELECT groupArray(toUnixTimestamp(minute)), groupArray(newest)\nFROM\n(\n" + inner + "\n)"
-	answer, err := s.byParts(ctx, q, query, args, ofRestatements, func() (out readByParts, keep bool, err error) {
+	answer, err := s.byParts(ctx, q, restatementsTable, query, args, func() (out readByParts, keep bool, err error) {
 		var minutes []uint32
 		var versions []uint64
 		if err := s.conn.QueryRow(s.limited(ctx, reportQuerySeconds, nil), query, args...).Scan(&minutes, &versions); err != nil {

@@ -23,7 +23,7 @@ type settledRig struct {
 func newSettledRig(t *testing.T, cacheBytes uint64) *settledRig {
 	t.Helper()
 	c := stacktest.Config(t)
-	c.ReportCacheBytes = cacheBytes
+	c.ReportCacheBytesMax = cacheBytes
 	if err := clickhouse.Migrate(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}

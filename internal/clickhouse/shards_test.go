@@ -259,6 +259,20 @@ func wantUnavailable(t *testing.T, when string, questions map[string]func() erro
 	}
 }
 
+func (s shardedLedger) looksAtBoth(t *testing.T) {
+	parts, err := s.lookAtParts(t.Context())
+	s.must(err)
+	seen := map[string]bool{}
+	for _, p := range parts {
+		seen[fmt.Sprint(p.table, " ", p.shard)] = true
+	}
+	for _, want := range []string{"restatements 1", "restatements 2", "clicks_filtered 1", "clicks_filtered 2"} {
+		if !seen[want] {
+			t.Errorf("no part of %s is seen: %+v", want, parts)
+		}
+	}
+}
+
 func TestAStoreOfTwoShards(t *testing.T) {
 	s := newShardedLedger(t, shards.Start(t, 2, 2), 2)
 	t.Run("each advertiser is on one shard, whole", s.areApart)
@@ -269,6 +283,7 @@ func TestAStoreOfTwoShards(t *testing.T) {
 		want[advertiser] = told
 	}
 	everything := s.everything(t)
+	t.Run("a look at parts sees those of both", s.looksAtBoth)
 
 	if err := s.killedInTheMiddle(t); !errors.Is(err, click.ErrUnavailable) {
 		t.Errorf("a shard was killed in the middle of its answer: %v", err)
