@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -34,6 +35,7 @@ type settings struct {
 	Asked    int           `env:"ASKED" default:"50" help:"Questions a second while redirects are timed."`
 	Keep     string        `env:"KEEP" help:"Work in this namespace and leave it there for the next time, which then begins with it."`
 	SkipLive bool          `env:"SKIP_LIVE" help:"Only ask with one client."`
+	Memory   uint64        `env:"MEMORY" default:"67108864" help:"Bytes that the gateway remembers figures in. 0: all is read each time, as if nobody had asked before."`
 	Only     string        `env:"ONLY" help:"Only shapes whose name contains this."`
 }
 
@@ -75,7 +77,7 @@ func run(ctx context.Context, s settings) (err error) {
 	if err := s.check(); err != nil {
 		return err
 	}
-	variables, err := ownVariables(s.Keep)
+	variables, err := ownVariables(s)
 	if err != nil {
 		return err
 	}
@@ -113,7 +115,7 @@ func run(ctx context.Context, s settings) (err error) {
 
 // ownVariables are the local stack's settings under a fresh namespace, or the
 // one that is kept.
-func ownVariables(keep string) (map[string]string, error) {
+func ownVariables(s settings) (map[string]string, error) {
 	variables, err := config.LocalVariables()
 	if err != nil {
 		return nil, err
@@ -121,9 +123,10 @@ func ownVariables(keep string) (map[string]string, error) {
 	var id [3]byte
 	_, _ = rand.Read(id[:])
 	variables[config.Prefix+"NAMESPACE"] = "bench" + hex.EncodeToString(id[:])
-	if keep != "" {
-		variables[config.Prefix+"NAMESPACE"] = keep
+	if s.Keep != "" {
+		variables[config.Prefix+"NAMESPACE"] = s.Keep
 	}
+	variables[config.Prefix+"REPORT_CACHE_BYTES_MAX"] = strconv.FormatUint(s.Memory, 10)
 	// The clicks of all days stay, to be asked too.
 	variables[config.Prefix+"CLICKS_RETENTION_DAYS"] = "400"
 	// The seen index is made of the clicks of this time, and six hours: of none.
