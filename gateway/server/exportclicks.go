@@ -256,6 +256,7 @@ func (e *export) next() error {
 		}
 		ctx, cancel := context.WithTimeout(e.ctx, callTimeout)
 		defer cancel()
+		e.query.Asked = time.Now() // each page is as of when its turn came
 		page, err := e.ask(ctx, e.in, e.asked, e.query)
 		if code := connect.CodeOf(translate(err)); err != nil && code != connect.CodeUnavailable && code != connect.CodeResourceExhausted {
 			err = backoff.Permanent(err)

@@ -13,25 +13,25 @@ import (
 )
 
 const (
-	// lookTimeout is how long a look at the parts may take: what it spares takes not
-	// much longer.
-	lookTimeout = time.Second
+	// lookTimeout is how long a report waits for a look at the parts.
+	lookTimeout = 2 * time.Second
 	// looksPause is how long nobody looks after a look that failed, so that a shard
 	// that is away does not keep the reports of the others waiting.
 	looksPause = 10 * time.Second
-	// byPartsKept bounds how long an answer is remembered. A store that was lost and
-	// made anew could have parts of the same names.
-	byPartsKept = 10 * time.Minute
+	// rememberedMax bounds how long an answer is remembered without being read again.
+	// A store that was lost and made anew, or a table whose rows were moved into
+	// another one, could have parts of the same names; and what was read while a shard
+	// was not as it should be must not be told for ever.
+	rememberedMax = 10 * time.Minute
 	// byPartsShare is the part of a gateway's memory for figures that is for these.
 	byPartsShare = 4
-	// announcementBytes and reasonBytes are what an announcement takes, and a point's
-	// count of one reason.
-	announcementBytes = 32
-	reasonBytes       = 8
+	// What is remembered of an announcement, a point, and a point of what was not
+	// counted takes in bytes, and each of its counts.
+	announcementBytes, pointBytes, filteredBytes, reasonBytes = 32, 40, 56, 8
 )
 
-// tablePart is a part of a table: it never changes and its name never comes
-// again, so the same parts are the same rows.
+// tablePart is a part of a table: it never changes and, as long as the table is
+// the same one, its name never comes again, so the same parts are the same rows.
 type tablePart struct {
 	table       string
 	shard       uint32
@@ -46,12 +46,13 @@ type readByParts struct {
 	points    []Figure
 	announced []announcement
 	filtered  []FilteredFigure
+	copies    bool // there may be copies of counted clicks: filtered is not told
 }
 
 func (a readByParts) bytes() int {
-	bytes := len(a.points)*figureBytes + len(a.announced)*announcementBytes
+	bytes := len(a.points)*pointBytes + len(a.announced)*announcementBytes
 	for _, f := range a.filtered {
-		bytes += figureBytes + len(f.ByReason)*reasonBytes
+		bytes += filteredBytes + len(f.ByReason)*reasonBytes
 	}
 	return bytes
 }
@@ -64,9 +65,11 @@ func (a readByParts) bytes() int {
 type partsCache struct {
 	answers *otter.Cache[[sha256.Size]byte, partsEntry]
 
-	mu     sync.Mutex
-	parts  []tablePart // as of the last look, nil if it failed
-	looked time.Time   // when that began
+	mu      sync.Mutex
+	parts   []tablePart // as of the last look, nil if it failed
+	looked  time.Time   // when that began
+	failed  time.Time   // when a look last failed, or took too long
+	looking chan struct{}
 }
 
 // partsEntry is an answer and the parts as of a look that was made before it was
@@ -85,7 +88,7 @@ func newPartsCache(bytesMax uint64) (*partsCache, error) {
 		Weigher: func(_ [sha256.Size]byte, e partsEntry) uint32 {
 			return uint32(settledOverhead + len(e.parts) + e.answer.bytes())
 		},
-		ExpiryCalculator: otter.ExpiryWriting[[sha256.Size]byte, partsEntry](byPartsKept),
+		ExpiryCalculator: otter.ExpiryWriting[[sha256.Size]byte, partsEntry](rememberedMax),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make cache of what follows from parts: %w", err)
@@ -98,7 +101,7 @@ type partsQuestion struct {
 	since time.Time // the answer is as of some moment behind it, which may be the past
 	key   [sha256.Size]byte
 	of    func(tablePart) bool // the parts that have the rows it is about, at least
-	read  func() (answer readByParts, keep bool, err error)
+	read  func() (readByParts, error)
 }
 
 // answer is what is remembered, or what is read now.
@@ -116,8 +119,8 @@ func (c *partsCache) answer(ctx context.Context, q partsQuestion, look func(cont
 			return entry.answer, nil
 		}
 	}
-	answer, keep, err := q.read()
-	if err == nil && ok && keep {
+	answer, err := q.read()
+	if err == nil && ok {
 		c.answers.Set(q.key, partsEntry{parts: parts, answer: answer})
 	}
 	return answer, err
@@ -136,33 +139,63 @@ func partsText(parts []tablePart, of func(tablePart) bool) string {
 }
 
 // partsSince are the parts as of a look that began behind since; not ok if that
-// cannot be told. All who wait while somebody looks are served by the next look.
+// cannot be told in time. All who wait while somebody looks are served by the
+// next look.
 func (c *partsCache) partsSince(ctx context.Context, since time.Time, look func(context.Context) ([]tablePart, error)) (parts []tablePart, ok bool) {
+	patience := time.NewTimer(lookTimeout)
+	defer patience.Stop()
+	for {
+		c.mu.Lock()
+		parts, known, pause := c.parts, c.parts != nil && c.looked.After(since), time.Since(c.failed) < looksPause
+		if !known && !pause && c.looking == nil {
+			c.looking = make(chan struct{})
+			go c.look(context.WithoutCancel(ctx), look) // the others wait for it too
+		}
+		looking := c.looking
+		c.mu.Unlock()
+		switch {
+		case known:
+			return parts, true
+		case pause:
+			return nil, false
+		}
+		select {
+		case <-looking:
+		case <-ctx.Done():
+			return nil, false
+		case <-patience.C:
+			c.mu.Lock()
+			c.failed = time.Now() // a connection that hangs ends when it likes: nobody else waits for it
+			c.mu.Unlock()
+			return nil, false
+		}
+	}
+}
+
+func (c *partsCache) look(ctx context.Context, look func(context.Context) ([]tablePart, error)) {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	began := time.Now()
+	parts, err := look(ctx)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	began := time.Now()
-	if c.parts == nil && began.Sub(c.looked) < looksPause || c.parts != nil && c.looked.After(since) {
-		return c.parts, c.parts != nil
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookTimeout) // the others wait for it too
-	defer cancel()
-	parts, err := look(ctx)
-	if err != nil {
-		parts = nil
-	} else if parts == nil {
+	switch {
+	case err != nil:
+		parts, c.failed = nil, time.Now()
+	case parts == nil:
 		parts = []tablePart{}
 	}
 	c.parts, c.looked = parts, began
-	return parts, parts != nil
+	close(c.looking)
+	c.looking = nil
 }
 
 // byParts answers a question about the rows of a table with minutes of q.
 func (s *Store) byParts(ctx context.Context, q ReportQuery, table, query string, args []any,
-	read func() (answer readByParts, keep bool, err error),
+	read func() (readByParts, error),
 ) (readByParts, error) {
 	if s.parts == nil {
-		answer, _, err := read()
-		return answer, err
+		return read()
 	}
 	return s.parts.answer(ctx, partsQuestion{
 		since: q.asked(), key: sha256.Sum256(fmt.Append(nil, query, args)), of: q.partsOf(table), read: read,

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -26,9 +27,9 @@ func (r *rowsRead) look(context.Context) ([]tablePart, error) {
 	return []tablePart{{table: restatementsTable, name: fmt.Sprint("part", r.rows.Load())}, {table: filteredTable, name: fmt.Sprint(r.looks.Load())}}, nil
 }
 
-func (r *rowsRead) read() (readByParts, bool, error) {
+func (r *rowsRead) read() (readByParts, error) {
 	r.reads.Add(1)
-	return readByParts{points: make([]Figure, r.rows.Load())}, true, nil
+	return readByParts{points: make([]Figure, r.rows.Load())}, nil
 }
 
 func (r *rowsRead) ask(t *testing.T, c *partsCache, since time.Time, question string) int64 {
@@ -120,4 +121,34 @@ func TestPartsWithMinutesOfAQuestionAreThoseThatMatter(t *testing.T) {
 	if got, want := partsText(parts, q.partsOf(filteredTable)), "0 into 1\n0 out 1\n1 over 1\n2 over 1"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
+}
+
+// Nobody waits for a connection that hangs longer than a look may take, nor
+// longer than his own time, and who comes then does not wait at all.
+func TestALookThatHangsKeepsReportsWaitingOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, table := &partsCache{}, &rowsRead{}
+		hangs := func(context.Context) ([]tablePart, error) {
+			time.Sleep(time.Minute)
+			return nil, errors.New("hung")
+		}
+		began := time.Now()
+		hurried, cancel := context.WithTimeout(t.Context(), lookTimeout/2)
+		defer cancel()
+		if _, ok := c.partsSince(hurried, began, hangs); ok || time.Since(began) != lookTimeout/2 {
+			t.Errorf("waited %v, want half of %v", time.Since(began), lookTimeout)
+		}
+		began = time.Now()
+		if _, ok := c.partsSince(t.Context(), began, hangs); ok || time.Since(began) != lookTimeout {
+			t.Errorf("waited %v, want %v", time.Since(began), lookTimeout)
+		}
+		began = time.Now()
+		if _, ok := c.partsSince(t.Context(), began, hangs); ok || time.Since(began) != 0 {
+			t.Errorf("waited %v although a look hangs", time.Since(began))
+		}
+		time.Sleep(2 * time.Minute)
+		if parts, ok := c.partsSince(t.Context(), time.Now().Add(-time.Nanosecond), table.look); !ok || len(parts) != 2 {
+			t.Errorf("later there are parts %v", parts)
+		}
+	})
 }

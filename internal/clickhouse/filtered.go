@@ -105,27 +105,29 @@ func (s *Store) FilteredFigures(ctx context.Context, q ReportQuery) ([]FilteredF
 	midnight := earlier(later(click.DayOf(q.Asked).Start(), q.From), q.To)
 	past, today := q, q
 	past.To, today.From = midnight, midnight
-	var figures []FilteredFigure
-	if past.From.Before(past.To) {
-		query, args := filteredFiguresSQL(past)
-		answer, err := s.byParts(ctx, past, filteredTable, query, args, func() (out readByParts, keep bool, err error) {
-			var copies bool
-			out.filtered, copies, err = s.readFiltered(ctx, past)
-			return out, !copies, err // what the counted clicks tell of copies may be others at any moment
-		})
-		if err != nil {
-			return nil, err
-		}
-		figures = answer.filtered
+	if !past.From.Before(past.To) {
+		return s.readFiltered(ctx, today)
 	}
-	if today.From.Before(today.To) {
-		more, _, err := s.readFiltered(ctx, today)
-		if err != nil {
-			return nil, err
+	query, args := filteredFiguresSQL(past)
+	answer, err := s.byParts(ctx, past, filteredTable, query, args, func() (out readByParts, err error) {
+		if out.filtered, out.copies, err = s.filteredFigures(s.limited(ctx, filteredQuerySeconds, nil), query, args); out.copies {
+			out.filtered = nil
 		}
-		figures = addFiltered(figures, more)
+		return out, err
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case answer.copies: // what the counted clicks tell of them may be another thing at any moment
+		return s.readFiltered(ctx, q)
+	case !today.From.Before(today.To):
+		return answer.filtered, nil
 	}
-	return figures, nil
+	figures, err := s.readFiltered(ctx, today)
+	if err != nil {
+		return nil, err
+	}
+	return addFiltered(answer.filtered, figures), nil
 }
 
 // addFiltered adds up what two ranges tell, in any order. Neither is changed.
@@ -157,14 +159,14 @@ func addFiltered(a, b []FilteredFigure) []FilteredFigure {
 
 // readFiltered asks first whether a row may be a copy of a counted click: mostly
 // none may, and looking for the copies costs several times as much.
-func (s *Store) readFiltered(ctx context.Context, q ReportQuery) (figures []FilteredFigure, copies bool, err error) {
+func (s *Store) readFiltered(ctx context.Context, q ReportQuery) ([]FilteredFigure, error) {
 	query, args := filteredFiguresSQL(q)
-	figures, copies, err = s.filteredFigures(s.limited(ctx, filteredQuerySeconds, nil), query, args)
+	figures, copies, err := s.filteredFigures(s.limited(ctx, filteredQuerySeconds, nil), query, args)
 	if err == nil && copies {
 		query, args = filteredWithoutCopiesSQL(q)
 		figures, _, err = s.filteredFigures(s.limited(ctx, filteredQuerySeconds, nil), query, args)
 	}
-	return figures, copies, err
+	return figures, err
 }
 
 // filteredFigures also says whether there may be copies among what was counted.

@@ -63,9 +63,9 @@ func (s *Store) FreshFigures(ctx context.Context, q ReportQuery) ([]Figure, erro
 // after the figures: a correction is written before the figure it corrects.
 func (s *Store) RestatedPoints(ctx context.Context, q ReportQuery) ([]Figure, error) {
 	query, args := restatedPointsSQL(q)
-	answer, err := s.byParts(ctx, q, restatementsTable, query, args, func() (out readByParts, keep bool, err error) {
+	answer, err := s.byParts(ctx, q, restatementsTable, query, args, func() (out readByParts, err error) {
 		out.points, err = s.figures(ctx, "read restatements", query, args)
-		return out, true, err
+		return out, err
 	})
 	return answer.points, err
 }

@@ -88,14 +88,14 @@ func (s *Store) rolledFor(ctx context.Context, q ReportQuery) (rolledUp, error) 
 	return s.rollups.recent(ctx, s)
 }
 
-// planRead decides which tables answer q, by what was announced: for who reads
-// figures next.
+// planRead decides which tables answer q, by what was announced until now: for
+// who reads figures next, and does not look again.
 func (s *Store) planRead(ctx context.Context, q ReportQuery, rolled rolledUp) (readPlan, error) {
 	plan := rolled.plan(q, nil)
 	if len(plan.settled) == 0 {
 		return plan, nil
 	}
-	announced, err := s.announced(ctx, q)
+	announced, err := s.announced(ctx, q.behind(time.Now()))
 	if err != nil {
 		return readPlan{}, err
 	}
@@ -136,9 +136,8 @@ ORDER BY start`, q.start(), inner), args
 // that was announced.
 func (s *Store) corrections(ctx context.Context, q ReportQuery) (restated []Figure, announced []announcement, err error) {
 	query, args := correctionsSQL(q)
-	answer, err := s.byParts(ctx, q, restatementsTable, query, args, func() (readByParts, bool, error) {
-		out, err := s.readCorrections(ctx, query, args)
-		return out, true, err
+	answer, err := s.byParts(ctx, q, restatementsTable, query, args, func() (readByParts, error) {
+		return s.readCorrections(ctx, query, args)
 	})
 	return answer.points, answer.announced, err
 }
@@ -173,14 +172,14 @@ func (s *Store) readCorrections(ctx context.Context, query string, args []any) (
 func (s *Store) announced(ctx context.Context, q ReportQuery) ([]announcement, error) {
 	inner, args := announcedSQL(q, "")
 	query := "SELECT groupArray(toUnixTimestamp(minute)), groupArray(newest)\nFROM\n(\n" + inner + "\n)"
-	answer, err := s.byParts(ctx, q, restatementsTable, query, args, func() (out readByParts, keep bool, err error) {
+	answer, err := s.byParts(ctx, q, restatementsTable, query, args, func() (out readByParts, err error) {
 		var minutes []uint32
 		var versions []uint64
 		if err := s.conn.QueryRow(s.limited(ctx, reportQuerySeconds, nil), query, args...).Scan(&minutes, &versions); err != nil {
-			return out, false, readError("read what changed since it was rolled up", err)
+			return out, readError("read what changed since it was rolled up", err)
 		}
 		out.announced = appendAnnounced(nil, minutes, versions)
-		return out, true, nil
+		return out, nil
 	})
 	return answer.announced, err
 }

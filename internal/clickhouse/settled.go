@@ -14,8 +14,10 @@ import (
 )
 
 const (
-	// settledShare is the part of the memory that one answer may take.
-	settledShare = 8
+	// settledShare is the part of the memory that one answer may take, if that is not
+	// more than settledFiguresMax.
+	settledShare      = 8
+	settledFiguresMax = 1 << 18
 	// settledOverhead is what an answer takes besides its figures, about.
 	settledOverhead = 256
 	figureBytes     = 24
@@ -57,11 +59,12 @@ func newSettledCache(bytesMax uint64) (*settledCache, error) {
 		Weigher: func(_ settledKey, of settledFigures) uint32 {
 			return uint32(settledOverhead + len(of.figures)*figureBytes)
 		},
+		ExpiryCalculator: otter.ExpiryWriting[settledKey, settledFigures](rememberedMax),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make cache of settled figures: %w", err)
 	}
-	return &settledCache{answers: answers, figuresEach: int(min(bytesMax, 1<<32) / settledShare / figureBytes)}, nil
+	return &settledCache{answers: answers, figuresEach: int(min(bytesMax/settledShare/figureBytes, settledFiguresMax))}, nil
 }
 
 // find is what is remembered, and when it had been read.
@@ -102,16 +105,15 @@ func (c *settledCache) keep(answer *settledFigures) {
 type readPlan struct {
 	pieces        []click.Piece
 	settled, rest []click.Piece // of them: see click.Settle
-	versions      []uint64      // of what is settled
+	ledger        click.RollupLedger
 }
 
 // plan decides which tables answer q, if the figures of these days have changed
 // since they were rolled up.
 func (r rolledUp) plan(q ReportQuery, changed map[click.Day]bool) readPlan {
 	usable := r.ledger.Usable(changed)
-	p := readPlan{pieces: click.PlanRead(q.From, q.To, q.Starts, usable)}
+	p := readPlan{pieces: click.PlanRead(q.From, q.To, q.Starts, usable), ledger: r.ledger}
 	p.settled, p.rest = click.Settle(p.pieces, usable)
-	p.versions = r.ledger.Versions(p.settled)
 	return p
 }
 
@@ -122,8 +124,9 @@ func (p readPlan) same(other readPlan) bool {
 // readFigures are the figures of a plan.
 type readFigures struct {
 	figures []Figure
-	// toKeep is what was read of settled pieces, to be kept once it is known that the
-	// plan was right.
+	// toKeep is what was read of settled pieces. It may be kept although a change of
+	// them was announced meanwhile, and carried out by half: an announcement stays, so
+	// what is kept for these versions is not used again.
 	toKeep *settledFigures
 	// at is when the last of it had been read, or the report was asked for if that was
 	// later: behind it is looked for changes.
@@ -133,6 +136,11 @@ type readFigures struct {
 // read reads the figures of a plan.
 func (s *Store) read(ctx context.Context, q ReportQuery, plan readPlan) (out readFigures, err error) {
 	out.at = q.asked()
+	if s.settled == nil {
+		out.figures, err = s.readPieces(ctx, q, plan.pieces)
+		out.at = time.Now()
+		return out, err
+	}
 	if len(plan.settled) > 0 {
 		if out, err = s.readSettled(ctx, newSettledQuery(q, plan)); err != nil {
 			return readFigures{}, err
@@ -161,7 +169,7 @@ func newSettledQuery(q ReportQuery, plan readPlan) settledQuery {
 	query, args := sealedFiguresSQL(q, plan.settled)
 	return settledQuery{
 		sql: query, args: args, rowsMax: q.RowsMax, asked: q.asked(),
-		key: settledKey(sha256.Sum256(fmt.Append(nil, query, args, plan.versions))),
+		key: settledKey(sha256.Sum256(fmt.Append(nil, query, args, plan.ledger.Versions(plan.settled)))),
 	}
 }
 

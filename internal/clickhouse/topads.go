@@ -53,24 +53,29 @@ func (s *Store) TopAds(ctx context.Context, q ReportQuery, sealed time.Time) (fi
 // not ok if nothing is settled, or there are more ads than are remembered: then
 // it costs less to add all of it up where it is read.
 func (s *Store) topOfSettled(ctx context.Context, q ReportQuery, plan readPlan, fresh time.Time) (read readFigures, ok bool, err error) {
-	if len(plan.settled) == 0 || s.settled == nil {
+	past, whole, edges := wholeDays(q, plan)
+	if len(whole.settled) == 0 || s.settled == nil {
 		return readFigures{}, false, nil
 	}
-	all := q
-	all.RowsMax = s.settled.figuresEach + 1
-	settled := newSettledQuery(all, plan)
+	past.RowsMax = s.settled.figuresEach + 1
+	settled := newSettledQuery(past, whole)
 	if s.settled.tooMany(settled.key) {
 		return readFigures{}, false, nil
 	}
 	if read, err = s.readSettled(ctx, settled); err != nil {
 		return readFigures{}, false, err
 	}
-	if len(read.figures) == all.RowsMax {
+	if len(read.figures) == past.RowsMax {
 		s.settled.keepTooMany(settled.key)
 		return readFigures{}, false, nil
 	}
 	s.settled.keep(read.toKeep)
-	if rest := eachAd(q, plan.rest, fresh); len(rest) > 0 {
+	for i := range read.figures {
+		read.figures[i].Start = q.From
+	}
+	if rest := eachAd(q, edges, fresh); len(rest) > 0 {
+		all := q
+		all.RowsMax = past.RowsMax
 		query, args := adClicksSQL(all, rest)
 		more, err := s.figures(ctx, "read clicks of ads", query, args)
 		if err != nil || len(more) == all.RowsMax {
@@ -80,6 +85,33 @@ func (s *Store) topOfSettled(ctx context.Context, q ReportQuery, plan readPlan, 
 	}
 	read.figures = mostClicked(read.figures, q.RowsMax)
 	return read, true, nil
+}
+
+// wholeDays are the settled pieces from the first midnight on, as a question of
+// their own: it stays the same while a range that ends now moves on. Edges are all
+// other pieces.
+func wholeDays(q ReportQuery, plan readPlan) (past ReportQuery, whole readPlan, edges []click.Piece) {
+	midnight := click.DayOf(q.From).Start()
+	if midnight.Before(q.From) {
+		midnight = click.DayOf(q.From).Add(1).Start()
+	}
+	past, whole = q, readPlan{ledger: plan.ledger}
+	past.From, past.Starts = midnight, []time.Time{midnight}
+	for _, p := range plan.settled {
+		if p.From.Before(midnight) {
+			edges = append(edges, p)
+		} else {
+			whole.settled = append(whole.settled, p)
+		}
+	}
+	for _, p := range plan.rest {
+		if last := len(edges) - 1; last >= 0 && edges[last].Level == p.Level && edges[last].To.Equal(p.From) {
+			edges[last].To = p.To
+		} else {
+			edges = append(edges, p)
+		}
+	}
+	return past, whole, edges
 }
 
 // mostClicked are the first n figures in the order of TopAds, of figures that

@@ -108,7 +108,7 @@ type Config struct {
 	ReportsAtOnce        int    `env:"REPORTS_AT_ONCE" envDefault:"4" help:"questions of reports that one gateway has the store answer at a time, half of them of one advertiser; at most 12"`
 	ReportRowsMax        uint64 `env:"REPORT_ROWS_MAX" envDefault:"100000000" help:"rows that one question of a report may read; more is refused before it is read"`
 	ReportMemoryBytesMax uint64 `env:"REPORT_MEMORY_BYTES_MAX" envDefault:"1073741824" help:"memory of the store that one question of a report may take"`
-	ReportCacheBytesMax  uint64 `env:"REPORT_CACHE_BYTES_MAX" envDefault:"67108864" help:"memory of a gateway for figures of days that are rolled up, which are not read again while they stand; 0: none"`
+	ReportCacheBytesMax  uint64 `env:"REPORT_CACHE_BYTES_MAX" envDefault:"67108864" help:"memory of a gateway for figures of days that are rolled up and what is known of their corrections, which are not read again while they stand; 0: none"`
 
 	KafkaTLS       bool   `env:"KAFKA_TLS" envDefault:"false" help:"speak TLS to the brokers; the same for the other servers below and S3_TLS"`
 	KafkaUser      string `env:"KAFKA_USER" help:"log in to the brokers by SASL; none by default"`
