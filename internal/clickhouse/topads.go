@@ -53,7 +53,7 @@ func (s *Store) TopAds(ctx context.Context, q ReportQuery, sealed time.Time) (fi
 // not ok if nothing is settled, or there are more ads than are remembered: then
 // it costs less to add all of it up where it is read.
 func (s *Store) topOfSettled(ctx context.Context, q ReportQuery, plan readPlan, fresh time.Time) (read readFigures, ok bool, err error) {
-	past, whole, edges := wholeDays(q, plan)
+	past, whole, first := wholeDays(q, plan)
 	if len(whole.settled) == 0 || s.settled == nil {
 		return readFigures{}, false, nil
 	}
@@ -73,9 +73,17 @@ func (s *Store) topOfSettled(ctx context.Context, q ReportQuery, plan readPlan, 
 	for i := range read.figures {
 		read.figures[i].Start = q.From
 	}
-	if rest := eachAd(q, edges, fresh); len(rest) > 0 {
-		all := q
-		all.RowsMax = past.RowsMax
+	all := q
+	all.RowsMax = past.RowsMax
+	if len(first.settled) > 0 {
+		more, err := s.readSettled(ctx, newSettledQuery(all, first))
+		if err != nil || len(more.figures) == all.RowsMax {
+			return readFigures{}, false, err
+		}
+		s.settled.keep(more.toKeep)
+		read.figures, read.at = addFigures(read.figures, more.figures), later(read.at, more.at)
+	}
+	if rest := eachAd(q, plan.rest, fresh); len(rest) > 0 {
 		query, args := adClicksSQL(all, rest)
 		more, err := s.figures(ctx, "read clicks of ads", query, args)
 		if err != nil || len(more) == all.RowsMax {
@@ -88,30 +96,23 @@ func (s *Store) topOfSettled(ctx context.Context, q ReportQuery, plan readPlan, 
 }
 
 // wholeDays are the settled pieces from the first midnight on, as a question of
-// their own: it stays the same while a range that ends now moves on. Edges are all
-// other pieces.
-func wholeDays(q ReportQuery, plan readPlan) (past ReportQuery, whole readPlan, edges []click.Piece) {
+// their own: it stays the same while a range that ends now moves on. First are
+// those before.
+func wholeDays(q ReportQuery, plan readPlan) (past ReportQuery, whole, first readPlan) {
 	midnight := click.DayOf(q.From).Start()
 	if midnight.Before(q.From) {
 		midnight = click.DayOf(q.From).Add(1).Start()
 	}
-	past, whole = q, readPlan{ledger: plan.ledger}
+	past, whole, first = q, readPlan{ledger: plan.ledger}, readPlan{ledger: plan.ledger}
 	past.From, past.Starts = midnight, []time.Time{midnight}
 	for _, p := range plan.settled {
 		if p.From.Before(midnight) {
-			edges = append(edges, p)
+			first.settled = append(first.settled, p)
 		} else {
 			whole.settled = append(whole.settled, p)
 		}
 	}
-	for _, p := range plan.rest {
-		if last := len(edges) - 1; last >= 0 && edges[last].Level == p.Level && edges[last].To.Equal(p.From) {
-			edges[last].To = p.To
-		} else {
-			edges = append(edges, p)
-		}
-	}
-	return past, whole, edges
+	return past, whole, first
 }
 
 // mostClicked are the first n figures in the order of TopAds, of figures that
