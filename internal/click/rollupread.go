@@ -36,14 +36,19 @@ func PlanRead(from, to time.Time, starts []time.Time, usable Usable) []Piece {
 			bound = starts[next]
 		}
 		level, end := coarsest(at, bound, usable)
-		if last := len(pieces) - 1; last >= 0 && pieces[last].Level == level {
-			pieces[last].To = end
-		} else {
-			pieces = append(pieces, Piece{level, at, end})
-		}
+		pieces = extend(pieces, Piece{level, at, end})
 		at = end
 	}
 	return pieces
+}
+
+// extend adds a piece, to the last one if it goes on there.
+func extend(pieces []Piece, p Piece) []Piece {
+	if last := len(pieces) - 1; last >= 0 && pieces[last].Level == p.Level && pieces[last].To.Equal(p.From) {
+		pieces[last].To = p.To
+		return pieces
+	}
+	return append(pieces, p)
 }
 
 // coarsest is the level whose period begins at an instant, ends by bound and is

@@ -24,15 +24,6 @@ func Settle(pieces []Piece, usable Usable) (settled, rest []Piece) {
 	return settled, rest
 }
 
-// extend adds a piece, to the last one if it goes on there.
-func extend(pieces []Piece, p Piece) []Piece {
-	if last := len(pieces) - 1; last >= 0 && pieces[last].Level == p.Level && pieces[last].To.Equal(p.From) {
-		pieces[last].To = p.To
-		return pieces
-	}
-	return append(pieces, p)
-}
-
 // Versions are those of the entries that settled pieces were rolled up by: as
 // long as they are the same and no change of their days is told, so are the
 // figures. Of minutes they are those of their days' hours.

@@ -177,10 +177,7 @@ func newSettledQuery(q ReportQuery, plan readPlan) settledQuery {
 // keep, if it was not cut off.
 func (s *Store) readSettled(ctx context.Context, q settledQuery) (readFigures, error) {
 	if figures, at, known := s.settled.find(q.key); known {
-		if at.Before(q.asked) {
-			at = q.asked
-		}
-		return readFigures{figures: figures, at: at}, nil
+		return readFigures{figures: figures, at: later(at, q.asked)}, nil
 	}
 	figures, err := s.figures(ctx, "read sealed figures", q.sql, q.args)
 	if err != nil {

@@ -31,12 +31,12 @@ func newSettledRig(t *testing.T, cacheBytes uint64) *settledRig {
 	stacktest.Cleanup(t, "database", func(ctx context.Context) error { return clickhouse.DropDatabase(ctx, c) })
 	r := &settledRig{t: t, c: c, day: click.DayOf(reportDay).Add(-1)}
 	for _, ad := range []int{0, 71} {
-		r.do("INSERT INTO clicks_per_minute VALUES (7, %d, %d, 5, 50)", ad, r.day.Start().Add(time.Hour).Unix())
+		r.figure("minute", ad, r.day.Start().Add(time.Hour), 5, 50)
 		r.figure("hour", ad, r.day.Start().Add(time.Hour), 5, 100)
 		r.figure("day", ad, r.day.Start(), 5, 200)
 	}
-	r.rolledUp("hour", 100, 0)
-	r.rolledUp("day", 200, 100)
+	r.rolledUp("hour", 100, 0, 50)
+	r.rolledUp("day", 200, 100, 50)
 	r.store = opened(t, c)
 	return r
 }
@@ -51,11 +51,11 @@ func (r *settledRig) figure(level string, ad int, at time.Time, clicks, version 
 	r.do("INSERT INTO clicks_per_%s VALUES (7, %d, %d, %d, %d)", level, ad, at.Unix(), clicks, version)
 }
 
-// rolledUp enters a step in the ledger that had seen the minutes' versions 50.
-func (r *settledRig) rolledUp(level string, version, parts int) {
+// rolledUp enters a step in the ledger that had seen a version of each minute.
+func (r *settledRig) rolledUp(level string, version, parts, seen int) {
 	r.t.Helper()
-	r.do("INSERT INTO rollups (level, first, version, parts, newest, clicks, rows, seen) VALUES ('%s', '%s', %d, %d, 50, 5, 1, arrayWithConstant(1440, 50))",
-		level, r.day, version, parts)
+	r.do("INSERT INTO rollups (level, first, version, parts, newest, clicks, rows, seen) VALUES ('%s', '%s', %d, %d, %d, 5, 1, arrayWithConstant(1440, %d))",
+		level, r.day, version, parts, seen, seen)
 }
 
 // answers are the clicks of the day in all ways that it can be asked for, and
@@ -145,9 +145,8 @@ func newFigureIsNotCalledFinal(t *testing.T, name string) {
 		r.figure("hour", ad, r.day.Start().Add(time.Hour), 9, 300)
 		r.figure("day", ad, r.day.Start(), 9, 400)
 	}
-	for _, entry := range []string{"'hour', '%s', 300, 0", "'day', '%s', 400, 300"} {
-		r.do("INSERT INTO rollups (level, first, version, parts, newest, clicks, rows, seen) VALUES ("+entry+", 70, 9, 1, arrayWithConstant(1440, 70))", r.day)
-	}
+	r.rolledUp("hour", 300, 0, 70)
+	r.rolledUp("day", 400, 300, 70)
 	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
 		got, restated := r.answers(asked, name)
 		if got[name] != 5 && !restated[name] {
@@ -167,8 +166,8 @@ func TestSettledFiguresAreReadOnceUntilTheirVersionsOrAChangeSayOtherwise(t *tes
 	r.want("remembered", false, map[string]uint64{"": 5})
 
 	// Rolled up anew: the ledger is looked at every two seconds.
-	r.rolledUp("hour", 300, 0)
-	r.rolledUp("day", 400, 300)
+	r.rolledUp("hour", 300, 0, 50)
+	r.rolledUp("day", 400, 300, 50)
 	r.awaitSum(8)
 	r.want("rolled up anew", false, map[string]uint64{"": 8, "minutes": 6, "hours": 7, "half hours": 6})
 

@@ -35,7 +35,7 @@ type settings struct {
 	Asked    int           `env:"ASKED" default:"50" help:"Questions a second while redirects are timed."`
 	Keep     string        `env:"KEEP" help:"Work in this namespace and leave it there for the next time, which then begins with it."`
 	SkipLive bool          `env:"SKIP_LIVE" help:"Only ask with one client."`
-	Memory   uint64        `env:"MEMORY" default:"67108864" help:"Bytes that the gateway remembers figures in. 0: all is read each time, as if nobody had asked before."`
+	Memory   *uint64       `env:"MEMORY" help:"Bytes that the gateway remembers figures in, if not as many as usual. 0: all is read each time, as if nobody had asked before."`
 	Only     string        `env:"ONLY" help:"Only shapes whose name contains this."`
 }
 
@@ -126,7 +126,9 @@ func ownVariables(s settings) (map[string]string, error) {
 	if s.Keep != "" {
 		variables[config.Prefix+"NAMESPACE"] = s.Keep
 	}
-	variables[config.Prefix+"REPORT_CACHE_BYTES_MAX"] = strconv.FormatUint(s.Memory, 10)
+	if s.Memory != nil {
+		variables[config.Prefix+"REPORT_CACHE_BYTES_MAX"] = strconv.FormatUint(*s.Memory, 10)
+	}
 	// The clicks of all days stay, to be asked too.
 	variables[config.Prefix+"CLICKS_RETENTION_DAYS"] = "400"
 	// The seen index is made of the clicks of this time, and six hours: of none.
