@@ -8,7 +8,6 @@ import (
 	"math"
 	"os"
 	"slices"
-	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
@@ -27,17 +26,17 @@ const (
 
 // result is .local/reports/load.json.
 type result struct {
-	RateTarget   int              `json:"rate_target"`
-	RateAchieved float64          `json:"rate_achieved"` // answers per second, until the last
-	Sent         int64            `json:"sent"`
-	Counted      int64            `json:"counted"`
-	Lost         int64            `json:"lost"`    // acknowledged, not counted in their minute
-	Doubled      int64            `json:"doubled"` // counted, never acknowledged
-	Errors       map[string]int64 `json:"errors"`
-	RedirectMS   redirectMS       `json:"redirect_ms"`     // from the intended send time
-	SlowestS     []slowSecond     `json:"slowest_seconds"` // with most clicks over 25 ms
-	QueryableMS  queryableMS      `json:"queryable_ms"`    // from the click to QueryClicks showing it
-	FinalS       float64          `json:"final_s"`         // worst, from a minute's end
+	RateTarget   int                   `json:"rate_target"`
+	RateAchieved float64               `json:"rate_achieved"` // answers per second, until the last
+	Sent         int64                 `json:"sent"`
+	Counted      int64                 `json:"counted"`
+	Lost         int64                 `json:"lost"`    // acknowledged, not counted in their minute
+	Doubled      int64                 `json:"doubled"` // counted, never acknowledged
+	Errors       map[string]int64      `json:"errors"`
+	RedirectMS   redirectMS            `json:"redirect_ms"` // from the intended send time
+	SlowestS     []openloop.SlowSecond `json:"slowest_seconds"`
+	QueryableMS  queryableMS           `json:"queryable_ms"` // from the click to QueryClicks showing it
+	FinalS       float64               `json:"final_s"`      // worst, from a minute's end
 
 	RSSMB         map[string]float64 `json:"rss_mb"`                    // when the last click was answered
 	RSSMBSettled  map[string]float64 `json:"rss_mb_after_5m,omitempty"` // of a load that lasts longer
@@ -52,21 +51,6 @@ type redirectMS struct {
 	P50  float64 `json:"p50"`
 	P99  float64 `json:"p99"`
 	P999 float64 `json:"p999"`
-}
-
-// slowSecond is a second and how many of its clicks were slow.
-type slowSecond struct {
-	At     string `json:"at"` // UTC
-	Clicks int    `json:"clicks"`
-}
-
-func slowestSeconds(slow map[int64]int) []slowSecond {
-	seconds := slices.SortedFunc(maps.Keys(slow), func(a, b int64) int { return slow[b] - slow[a] })
-	out := []slowSecond{}
-	for _, second := range seconds[:min(len(seconds), slowestShown)] {
-		out = append(out, slowSecond{time.Unix(second, 0).UTC().Format(time.TimeOnly), slow[second]})
-	}
-	return out
 }
 
 type queryableMS struct {
@@ -103,7 +87,7 @@ func (r *result) fill(t *openloop.Tally, w *watch) {
 	maps.Copy(r.Errors, w.failures)
 	ms := func(quantile float64) float64 { return rounded(float64(t.Latency().ValueAtQuantile(quantile)) / 1000) }
 	r.RedirectMS = redirectMS{ms(50), ms(99), ms(99.9)}
-	r.SlowestS = slowestSeconds(t.Slow())
+	r.SlowestS = t.SlowestSeconds(slowestShown)
 	r.QueryableMS = queryableMS{float64(w.queryable.ValueAtQuantile(50)), float64(w.queryable.ValueAtQuantile(99))}
 }
 

@@ -1,6 +1,9 @@
 package openloop
 
 import (
+	"cmp"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -80,9 +83,22 @@ func (t *Tally) Answered() int64 { return t.replies }
 // Latency is in microseconds, from when a click was due.
 func (t *Tally) Latency() *hdrhistogram.Histogram { return t.latency }
 
-// Slow is how many clicks took longer than 25 ms, by the Unix second they were
-// due in.
-func (t *Tally) Slow() map[int64]int { return t.slow }
+// SlowSecond is a second and how many of the clicks that were due in it took
+// longer than 25 ms.
+type SlowSecond struct {
+	At     string `json:"at"` // UTC
+	Clicks int    `json:"clicks"`
+}
+
+// SlowestSeconds are up to n seconds with slow clicks, those with most first.
+func (t *Tally) SlowestSeconds(n int) []SlowSecond {
+	seconds := slices.SortedFunc(maps.Keys(t.slow), func(a, b int64) int { return cmp.Or(t.slow[b]-t.slow[a], cmp.Compare(a, b)) })
+	out := []SlowSecond{}
+	for _, second := range seconds[:min(len(seconds), n)] {
+		out = append(out, SlowSecond{time.Unix(second, 0).UTC().Format(time.TimeOnly), t.slow[second]})
+	}
+	return out
+}
 
 // Errors is how many clicks were not recorded, by what happened instead.
 func (t *Tally) Errors() map[string]int64 { return t.errors }

@@ -23,6 +23,7 @@ const (
 	clickWarmUp     = 15 * time.Second
 	// questionsWaiting is how many questions a second may be due and not asked.
 	questionsWaiting = 512
+	slowestShown     = 12
 )
 
 // latencies are in microseconds, by shape.
@@ -156,6 +157,7 @@ func (b *bench) timeRedirects(ctx context.Context) error {
 	}
 	say("  redirects: p50 %.1f ms, p99 %.1f ms, p99.9 %.1f ms; %.1f questions a second, the slowest shape's p99 %.0f ms; not recorded: %v",
 		b.result.RedirectP50MS, b.result.RedirectP99MS, redirectMS(tally, 99.9), b.result.AskedPerSecond, late, tally.Errors())
+	say("  over 25 ms, by second: %v", tally.SlowestSeconds(slowestShown))
 	return nil
 }
 
