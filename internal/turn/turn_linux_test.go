@@ -1,7 +1,12 @@
 package turn
 
 import (
+	"fmt"
+	"os"
+	"os/exec"
 	"runtime"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -30,5 +35,32 @@ func TestAThreadAsksForAShortTurnAndGivesItBack(t *testing.T) {
 	Take(Usual)
 	if got := turn(); got != usual {
 		t.Errorf("afterwards the turn is %v, was %v", got, usual)
+	}
+}
+
+func TestWhatYieldsDoesSoWithAllItStarts(t *testing.T) {
+	command := exec.Command("sh", "-c", "sleep 60 & wait")
+	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	pid := command.Process.Pid
+	defer func() {
+		_ = syscall.Kill(-pid, syscall.SIGKILL)
+		_ = command.Wait()
+	}()
+	Yield(pid)
+	if got, err := unix.Getpriority(unix.PRIO_PROCESS, pid); err != nil || got != 20-niceness { // as the system call counts it
+		t.Errorf("the process has niceness %d: %v", 20-got, err)
+	}
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/autogroup", pid))
+	if err != nil {
+		t.Skip("this system does not share out by session")
+	}
+	if want := fmt.Sprintf("nice %d\n", niceness); !strings.HasSuffix(string(text), want) {
+		t.Errorf("its session is %q, not %q", text, want)
+	}
+	if own, err := os.ReadFile("/proc/self/autogroup"); err != nil || string(own) == string(text) {
+		t.Errorf("its session is this one's: %q, %v", own, err)
 	}
 }

@@ -44,7 +44,7 @@ func NewProgram(name, path, ops, logPath string, variables map[string]string) *P
 	return &Program{Name: name, path: path, ops: ops, logPath: logPath, env: environment(variables)}
 }
 
-// Start runs the program; Ready waits for it.
+// Start runs the program as the head of a session of its own; Ready waits for it.
 func (p *Program) Start() error {
 	log, err := os.OpenFile(p.logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -53,6 +53,7 @@ func (p *Program) Start() error {
 	defer func() { _ = log.Close() }()
 	p.command = exec.Command(p.path)
 	p.command.Env, p.command.Stdout, p.command.Stderr = p.env, log, log
+	p.command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := p.command.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", p.Name, err)
 	}

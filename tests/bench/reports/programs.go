@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"syscall"
 
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/log"
@@ -20,9 +19,6 @@ import (
 	"clickledger/tests/fleet"
 	"clickledger/workflows"
 )
-
-// niceness of what gives way to redirects, as in the local stack.
-const niceness = 19
 
 // programs are a gateway, an ingester and an aggregator of this namespace.
 type programs struct {
@@ -87,17 +83,20 @@ func (b *bench) startPrograms(ctx context.Context) (err error) {
 	return nil
 }
 
-// startAs starts a program on a thread that yields, or takes short turns; the
-// program has it from that thread, which ends here.
+// startAs starts a program that yields, or takes short turns: as the local stack
+// does.
 func startAs(p *fleet.Program, yields bool) error {
-	started := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread()
-		if yields {
-			_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, niceness) // without it, it only runs with the others
-		} else {
-			turn.Take(turn.Prompt)
+	if yields {
+		if err := p.Start(); err != nil {
+			return err
 		}
+		turn.Yield(p.PID())
+		return nil
+	}
+	started := make(chan error, 1)
+	go func() { // the program has short turns from the thread that starts it, which ends here
+		runtime.LockOSThread()
+		turn.Take(turn.Prompt)
 		started <- p.Start()
 	}()
 	return <-started
