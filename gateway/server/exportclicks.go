@@ -181,6 +181,9 @@ func (h *exportHandler) begin(ctx context.Context, request *http.Request, e *exp
 		if e.asked, e.query, err = h.reports.prepare(called, in); err != nil {
 			return nil, err
 		}
+		if err = h.reports.requireOwn(called, in.GetAdvertiserId(), in.GetAdIds()); err != nil {
+			return nil, err
+		}
 		if e.zone, err = location(in.GetTimeZone()); err != nil {
 			return nil, err
 		}

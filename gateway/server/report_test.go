@@ -143,6 +143,12 @@ func TestReportOfAnotherAdvertiserTellsNothing(t *testing.T) {
 	if answers[0] != answers[1] {
 		t.Errorf("the answers differ: %q", answers)
 	}
+	// Whose the ads are is asked beside the rest, whose own fault is not told then.
+	in.GroupByAd, in.PageToken = true, "made up"
+	if _, err := service.QueryClicks(asAdvertiser(t, 7), in); err == nil || err.Error() != answers[0] {
+		t.Errorf("with a fault behind it: %v", err)
+	}
+	in.GroupByAd, in.PageToken = false, ""
 	if _, err := service.QueryClicks(withPrincipal(t.Context(), Principal{Role: click.RolePublisher}), in); connect.CodeOf(err) != connect.CodePermissionDenied {
 		t.Errorf("a publisher: %v", err)
 	}

@@ -126,6 +126,12 @@ func (c *partsCache) answer(ctx context.Context, q partsQuestion, look func(cont
 	return answer, err
 }
 
+// knows reports whether an answer is remembered, of whatever parts.
+func (c *partsCache) knows(key [sha256.Size]byte) bool {
+	_, known := c.answers.GetIfPresent(key)
+	return known
+}
+
 // partsText is the same for the same parts.
 func partsText(parts []tablePart, of func(tablePart) bool) string {
 	var lines []string
@@ -198,8 +204,12 @@ func (s *Store) byParts(ctx context.Context, q ReportQuery, table, query string,
 		return read()
 	}
 	return s.parts.answer(ctx, partsQuestion{
-		since: q.asked(), key: sha256.Sum256(fmt.Append(nil, query, args)), of: q.partsOf(table), read: read,
+		since: q.asked(), key: partsKey(query, args), of: q.partsOf(table), read: read,
 	}, s.lookAtParts)
+}
+
+func partsKey(query string, args []any) [sha256.Size]byte {
+	return sha256.Sum256(fmt.Append(nil, query, args))
 }
 
 // partsOf are the parts of a table with minutes of q: all rows that it is about

@@ -35,7 +35,9 @@ func (s *Store) SealedFigures(ctx context.Context, q ReportQuery) (figures, rest
 		return s.sealedByAd(ctx, q, rolled)
 	}
 	plan := rolled.plan(q, nil)
+	asked := s.askCorrections(ctx, q, plan)
 	read, err := s.read(ctx, q, plan)
+	<-asked
 	if err != nil {
 		return nil, nil, err
 	}
@@ -57,6 +59,24 @@ func (s *Store) SealedFigures(ctx context.Context, q ReportQuery) (figures, rest
 	}
 	s.settled.keep(read.toKeep)
 	return read.figures, restated, nil
+}
+
+// askCorrections asks for corrections beside figures if neither is remembered, and
+// closes what it returns when they are. They are no answer, but remembered with
+// the parts that they are of: if behind the figures the parts are still the same,
+// a look at them was all there was to wait for.
+func (s *Store) askCorrections(ctx context.Context, q ReportQuery, plan readPlan) <-chan struct{} {
+	asked := make(chan struct{})
+	query, args := correctionsSQL(q)
+	if s.parts == nil || len(plan.settled) == 0 || s.settled.knows(newSettledQuery(q, plan).key) || s.parts.knows(partsKey(query, args)) {
+		close(asked)
+		return asked
+	}
+	go func() {
+		defer close(asked)
+		_, _, _ = s.corrections(ctx, q) // who needs them asks again, and is told what is wrong
+	}()
+	return asked
 }
 
 // sealedByAd asks for what was announced first: of each minute, not of each ad.

@@ -83,6 +83,15 @@ func (c *settledCache) find(key settledKey) (figures []Figure, at time.Time, kno
 	return figures, of.at, true
 }
 
+// knows reports whether an answer is remembered.
+func (c *settledCache) knows(key settledKey) bool {
+	if c == nil {
+		return false
+	}
+	of, known := c.answers.GetIfPresent(key)
+	return known && of.figures != nil
+}
+
 // tooMany reports whether an answer was found to be more than is remembered.
 func (c *settledCache) tooMany(key settledKey) bool {
 	of, known := c.answers.GetIfPresent(key)
