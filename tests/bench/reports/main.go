@@ -29,7 +29,7 @@ import (
 type settings struct {
 	Scale    float64       `env:"SCALE" default:"1" help:"Part of the whole to fill: 0.01 to try it out. Aims are judged at 1 only."`
 	Days     int           `env:"DAYS" default:"90" help:"Days that have figures."`
-	Samples  int           `env:"SAMPLES" default:"150" help:"How often each shape is asked by one client."`
+	Samples  int           `env:"SAMPLES" default:"400" help:"How often each shape is asked by one client."`
 	Live     time.Duration `env:"LIVE" default:"90s" help:"How long 16 clients ask, and how long 50 questions a second are asked."`
 	Rate     int           `env:"RATE" default:"2000" help:"Clicks a second meanwhile."`
 	Asked    int           `env:"ASKED" default:"50" help:"Questions a second while redirects are timed."`
