@@ -32,7 +32,8 @@ func (r *recentReconciled) reconciledThrough(ctx context.Context, ask func(conte
 	}
 	r.asking = true
 	r.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, reconciledAskTimeout)
+	// Not the asker's context: what is told to the others does not depend on whether that one's question is given up.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), reconciledAskTimeout)
 	through, err := ask(ctx)
 	cancel()
 	r.mu.Lock()

@@ -29,3 +29,13 @@ func TestHowFarLakeAndStoreAgreeIsAskedNowAndThen(t *testing.T) {
 		t.Errorf("with the store away it is %s after %d questions", got, asked)
 	}
 }
+
+func TestWhoGivesUpDoesNotTakeFromTheOthersHowFarLakeAndStoreAgree(t *testing.T) {
+	given, giveUp := context.WithCancel(t.Context())
+	giveUp()
+	var recent recentReconciled
+	hour := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
+	if got := recent.reconciledThrough(given, func(ctx context.Context) (time.Time, error) { return hour, ctx.Err() }); !got.Equal(hour) {
+		t.Errorf("it is %s", got)
+	}
+}

@@ -40,7 +40,7 @@ func (s spawner) start(command *exec.Cmd, yields bool) error {
 		return fmt.Errorf("start %s: %w", command.Args[0], err)
 	}
 	if yields {
-		turn.Yield(command.Process.Pid)
+		go turn.Yield(command.Process.Pid) // may take a moment, for which nobody needs to wait
 	}
 	return nil
 }

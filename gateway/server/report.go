@@ -95,8 +95,8 @@ func (s *reportService) QueryClicks(ctx context.Context, in *v1.QueryClicksReque
 }
 
 // prepare checks a question, but not whose the ads are, and makes it one to the
-// store. What is sealed is read once, first, and used throughout, so that every minute is in the answer
-// exactly once.
+// store. What is sealed is read once, first, and used throughout, so that every
+// minute is in the answer exactly once.
 func (s *reportService) prepare(ctx context.Context, in *v1.QueryClicksRequest) (reportRange, FiguresQuery, error) {
 	began := time.Now()
 	if err := requireAdvertiser(ctx, in.GetAdvertiserId()); err != nil {

@@ -154,6 +154,24 @@ func TestReportOfAnotherAdvertiserTellsNothing(t *testing.T) {
 	}
 }
 
+// endlessStore answers no figures before nobody wants them any more.
+type endlessStore struct{ *memoryStore }
+
+func (endlessStore) Figures(ctx context.Context, _ FiguresQuery) (Figures, error) {
+	<-ctx.Done()
+	return Figures{}, ctx.Err()
+}
+
+func TestFiguresOfAdsOfAnotherAreGivenUp(t *testing.T) {
+	service, store, _ := reports(t)
+	service.store = endlessStore{store}
+	in := queryOf(t, "2026-11-23T10:02:00Z")
+	in.AdIds = []int64{99}
+	if _, err := service.QueryClicks(asAdvertiser(t, 7), in); connect.CodeOf(err) != connect.CodeNotFound {
+		t.Errorf("the answer: %v", err)
+	}
+}
+
 func TestReportRangesAreBoundedInWords(t *testing.T) {
 	service, _, now := reports(t)
 	for want, change := range map[string]func(*v1.QueryClicksRequest){

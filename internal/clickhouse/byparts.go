@@ -126,10 +126,15 @@ func (c *partsCache) answer(ctx context.Context, q partsQuestion, look func(cont
 	return answer, err
 }
 
-// knows reports whether an answer is remembered, of whatever parts.
-func (c *partsCache) knows(key [sha256.Size]byte) bool {
-	_, known := c.answers.GetIfPresent(key)
-	return known
+// lacks reports whether an answer is not remembered, but would be if it was asked
+// for.
+func (c *partsCache) lacks(key [sha256.Size]byte) bool {
+	if _, known := c.answers.GetIfPresent(key); known {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Since(c.failed) >= looksPause
 }
 
 // partsText is the same for the same parts.

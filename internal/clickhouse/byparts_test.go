@@ -94,7 +94,14 @@ func TestWhilePartsAreTheSameNothingElseIsRead(t *testing.T) {
 
 func TestWhenPartsCannotBeLookedAtEachQuestionIsAsked(t *testing.T) {
 	c, table := partsCacheOf(t), &rowsRead{}
+	a, b := sha256.Sum256([]byte("a")), sha256.Sum256([]byte("b"))
+	if !c.lacks(a) {
+		t.Error("an answer is remembered that nobody asked for")
+	}
 	table.ask(t, c, time.Now(), "a")
+	if c.lacks(a) || !c.lacks(b) {
+		t.Error("what was asked for is not remembered, or what was not is")
+	}
 	table.away.Store(true)
 	looks := table.looks.Load()
 	for range 5 {
@@ -102,6 +109,9 @@ func TestWhenPartsCannotBeLookedAtEachQuestionIsAsked(t *testing.T) {
 		if got := table.ask(t, c, time.Now(), "a"); got != table.rows.Load() {
 			t.Errorf("an answer of %d rows, there are %d", got, table.rows.Load())
 		}
+	}
+	if c.lacks(b) {
+		t.Error("what cannot be remembered is to be asked for ahead")
 	}
 	if table.looks.Load() != looks+1 {
 		t.Errorf("%d looks that fail, want one in a while", table.looks.Load()-looks)

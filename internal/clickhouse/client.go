@@ -19,9 +19,9 @@ import (
 const (
 	dialTimeout = 5 * time.Second
 	readTimeout = 5 * time.Minute // the longest silence of a running query
-	// connsMax is for reports, of which each may ask three questions side by side,
-	// and as many again for what may not wait behind them.
-	connsMax = 48
+	// connsMax is for reports, of which each may ask four questions side by side, and
+	// a third as many for what may not wait behind them.
+	connsMax = 64
 )
 
 // Store reads and writes one deployment's database. It is safe for concurrent

@@ -35,8 +35,13 @@ func (s *Store) SealedFigures(ctx context.Context, q ReportQuery) (figures, rest
 		return s.sealedByAd(ctx, q, rolled)
 	}
 	plan := rolled.plan(q, nil)
-	asked := s.askCorrections(ctx, q, plan)
+	asking, stop := context.WithCancel(ctx)
+	defer stop()
+	asked := s.askCorrections(asking, q, plan)
 	read, err := s.read(ctx, q, plan)
+	if err != nil {
+		stop()
+	}
 	<-asked
 	if err != nil {
 		return nil, nil, err
@@ -67,8 +72,7 @@ func (s *Store) SealedFigures(ctx context.Context, q ReportQuery) (figures, rest
 // a look at them was all there was to wait for.
 func (s *Store) askCorrections(ctx context.Context, q ReportQuery, plan readPlan) <-chan struct{} {
 	asked := make(chan struct{})
-	query, args := correctionsSQL(q)
-	if s.parts == nil || len(plan.settled) == 0 || s.settled.knows(newSettledQuery(q, plan).key) || s.parts.knows(partsKey(query, args)) {
+	if s.parts == nil || len(plan.settled) == 0 || s.settled.knows(newSettledQuery(q, plan).key) || !s.parts.lacks(partsKey(correctionsSQL(q))) {
 		close(asked)
 		return asked
 	}

@@ -30,7 +30,7 @@ func Take(length time.Duration) {
 	_ = unix.SchedSetAttr(0, own, 0) // without it, the thread only runs with the others
 }
 
-// Yield makes a process give way, with all that it starts: it must lead a session of its own.
+// Yield makes a process give way, with all of its session, which it must lead.
 //
 // Linux shares out the processors among sessions first, among the processes of one only then (sched(7), the autogroup feature). In one
 // session with what yields, whatever else is in it pays for what that used: Kafka waited up to 35 ms for a processor because ClickHouse,

@@ -39,19 +39,28 @@ func TestAThreadAsksForAShortTurnAndGivesItBack(t *testing.T) {
 }
 
 func TestWhatYieldsDoesSoWithAllItStarts(t *testing.T) {
-	command := exec.Command("sh", "-c", "sleep 60 & wait")
+	command := exec.Command("sh", "-c", "sleep 60 & echo $!; wait")
 	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	started, err := command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
-	pid := command.Process.Pid
+	pid, child := command.Process.Pid, 0
 	defer func() {
 		_ = syscall.Kill(-pid, syscall.SIGKILL)
 		_ = command.Wait()
 	}()
+	if _, err := fmt.Fscan(started, &child); err != nil {
+		t.Fatal(err)
+	}
 	Yield(pid)
-	if got, err := unix.Getpriority(unix.PRIO_PROCESS, pid); err != nil || got != 20-niceness { // as the system call counts it
-		t.Errorf("the process has niceness %d: %v", 20-got, err)
+	for _, process := range []int{pid, child} {
+		if got, err := unix.Getpriority(unix.PRIO_PROCESS, process); err != nil || got != 20-niceness { // as the system call counts it
+			t.Errorf("process %d has niceness %d: %v", process, 20-got, err)
+		}
 	}
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/autogroup", pid))
 	if err != nil {

@@ -10,5 +10,5 @@ import (
 // Take does nothing here.
 func Take(time.Duration) {}
 
-// Yield makes a process give way that leads a group of its own, with all that it starts.
+// Yield makes a process give way, with all of its group, which it must lead.
 func Yield(pid int) { _ = syscall.Setpriority(syscall.PRIO_PGRP, pid, niceness) }

@@ -28,6 +28,9 @@ var errNotRunning = errors.New("not running")
 // concurrent use.
 type Program struct {
 	Name string
+	// OwnSession makes it the head of a session of its own, as the local stack's are:
+	// what ends this process by its group, like a terminal, does not end it then.
+	OwnSession bool
 
 	path    string
 	env     []string
@@ -44,7 +47,7 @@ func NewProgram(name, path, ops, logPath string, variables map[string]string) *P
 	return &Program{Name: name, path: path, ops: ops, logPath: logPath, env: environment(variables)}
 }
 
-// Start runs the program as the head of a session of its own; Ready waits for it.
+// Start runs the program; Ready waits for it.
 func (p *Program) Start() error {
 	log, err := os.OpenFile(p.logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -53,7 +56,7 @@ func (p *Program) Start() error {
 	defer func() { _ = log.Close() }()
 	p.command = exec.Command(p.path)
 	p.command.Env, p.command.Stdout, p.command.Stderr = p.env, log, log
-	p.command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	p.command.SysProcAttr = &syscall.SysProcAttr{Setsid: p.OwnSession}
 	if err := p.command.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", p.Name, err)
 	}

@@ -64,7 +64,7 @@ func main() {
 		kong.Description("Measures reports in a namespace of its own. The servers must be up and otherwise quiet: `just up`. Writes .local/reports/reports.json."))
 	// Whoever asks must not keep the clock of the clicks waiting: the system shares the processors out, not Go.
 	runtime.GOMAXPROCS(4 * runtime.NumCPU())
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	if err := run(ctx, s); err != nil {
 		fmt.Fprintln(os.Stderr, "bench-reports:", err)

@@ -70,6 +70,7 @@ func (b *bench) startPrograms(ctx context.Context) (err error) {
 			own["GOGC"] = "400"
 		}
 		program := fleet.NewProgram(name, filepath.Join(bin, name), addrs[i+1], filepath.Join(p.folder, name+".log"), own)
+		program.OwnSession = true
 		if err := startAs(program, name != "gateway"); err != nil {
 			return err
 		}
