@@ -24,8 +24,13 @@ func newSpawner() spawner {
 	return s
 }
 
-// start starts the command as the head of a session of its own. One that yields, and whatever it starts, gives way to the others. One
-// that does not is given a processor at once when it wakes up.
+// niceness of what gives way: a sixtieth of the processor time of what does not, when both want it (sched(7), the nice value). Not
+// SCHED_IDLE: on a machine that is busy with other things too, ClickHouse then got nothing for seconds, and with it who asked it.
+const niceness = 19
+
+// start starts the command as the head of a process group of its own. One that yields has the priority of its group lowered: that of
+// the process would only be its first thread's, and it may have made others by now. Those it makes later have the same. One that does
+// not yield, and whatever it starts, is given a processor at once when it wakes up.
 func (s spawner) start(command *exec.Cmd, yields bool) error {
 	command.SysProcAttr = childAttributes()
 	started := make(chan error)
@@ -40,7 +45,7 @@ func (s spawner) start(command *exec.Cmd, yields bool) error {
 		return fmt.Errorf("start %s: %w", command.Args[0], err)
 	}
 	if yields {
-		go turn.Yield(command.Process.Pid) // may take a moment, for which nobody needs to wait
+		_ = syscall.Setpriority(syscall.PRIO_PGRP, command.Process.Pid, niceness) // without it, it only runs with the others
 	}
 	return nil
 }

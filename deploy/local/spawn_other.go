@@ -5,4 +5,4 @@ package main
 import "syscall"
 
 // childAttributes cannot tie a child to its parent here: after a killed supervisor the servers must be ended by hand.
-func childAttributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
+func childAttributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }

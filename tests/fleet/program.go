@@ -28,9 +28,6 @@ var errNotRunning = errors.New("not running")
 // concurrent use.
 type Program struct {
 	Name string
-	// OwnSession makes it the head of a session of its own, as the local stack's are:
-	// what ends this process by its group, like a terminal, does not end it then.
-	OwnSession bool
 
 	path    string
 	env     []string
@@ -56,7 +53,6 @@ func (p *Program) Start() error {
 	defer func() { _ = log.Close() }()
 	p.command = exec.Command(p.path)
 	p.command.Env, p.command.Stdout, p.command.Stderr = p.env, log, log
-	p.command.SysProcAttr = &syscall.SysProcAttr{Setsid: p.OwnSession}
 	if err := p.command.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", p.Name, err)
 	}
