@@ -30,6 +30,7 @@ type child struct {
 	log     *slog.Logger
 
 	orders sync.Mutex // start and stop one after the other
+	set    settings   // of the last start order: they hold until it is stopped
 	cancel context.CancelFunc
 	done   chan struct{}
 
@@ -44,16 +45,16 @@ func newChild(s service, at folder, spawn spawner, log *slog.Logger) *child {
 	}
 }
 
-// start has the service kept running; it does nothing if it is already.
-func (c *child) start() {
+// start has the service kept running, with the settings set in place of those of .local/env; it does nothing if it is already.
+func (c *child) start(set settings) {
 	c.orders.Lock()
 	defer c.orders.Unlock()
 	if c.done != nil {
 		return
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	c.cancel, c.done = cancel, make(chan struct{})
-	c.update(func(r *report) { *r = report{Name: r.Name, State: starting, Since: time.Now()} })
+	c.set, c.cancel, c.done = set, cancel, make(chan struct{})
+	c.update(func(r *report) { *r = report{Name: r.Name, State: starting, Since: time.Now(), Set: set} })
 	go func() {
 		defer close(c.done)
 		c.keepRunning(ctx)
@@ -104,7 +105,7 @@ func (c *child) runOnce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	at := site{folder: c.at, settings: known}
+	at := site{folder: c.at, settings: known.with(c.set)}
 	if err := os.MkdirAll(c.at.data(c.service.name), 0o700); err != nil {
 		return fmt.Errorf("make data folder: %w", plainDiskError(err, c.at))
 	}
@@ -118,7 +119,7 @@ func (c *child) runOnce(ctx context.Context) error {
 		return err
 	}
 	defer closeLog()
-	print, err := fingerprint(command.Path, known)
+	print, err := fingerprint(command.Path, at.settings)
 	if err != nil {
 		return err
 	}
@@ -181,7 +182,7 @@ func (c *child) probe(ctx context.Context, at site) bool {
 	}
 	limited, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	err := c.service.ready(limited, at)
+	err := c.service.ready(limited, site{folder: at.folder, settings: at.settings.with(before.Set)})
 	c.update(func(r *report) {
 		switch {
 		case r.PID != before.PID || r.State == stopping:

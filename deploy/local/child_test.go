@@ -54,7 +54,7 @@ func alive(pid int) bool { return syscall.Kill(pid, 0) == nil }
 
 func TestAServiceThatDiesIsStartedAgain(t *testing.T) {
 	c, _ := testChild(t, service{command: script("exec sleep 600")})
-	c.start()
+	c.start(nil)
 	within(t, "it is ready", func() bool { return c.snapshot().State == ready })
 	first := c.snapshot().PID
 	if err := syscall.Kill(first, syscall.SIGKILL); err != nil {
@@ -72,7 +72,7 @@ func TestAServiceThatDiesIsStartedAgain(t *testing.T) {
 
 func TestAServiceThatDiesSaysWhy(t *testing.T) {
 	c, _ := testChild(t, service{command: script("echo the disk is on fire; exit 3")})
-	c.start()
+	c.start(nil)
 	within(t, "it tried twice", func() bool { return c.snapshot().Restarts >= 2 })
 	// While the next one runs there is no problem to name.
 	within(t, "it says why", func() bool {
@@ -88,7 +88,7 @@ func TestAServiceIsNotReadyBeforeItSaysSo(t *testing.T) {
 		}
 		return nil
 	}})
-	c.start()
+	c.start(nil)
 	within(t, "it says why it is not ready", func() bool { return c.snapshot().Problem == "still reading its log" })
 	if got := c.snapshot().State; got != starting {
 		t.Errorf("got %s", got)
@@ -102,7 +102,7 @@ func TestAServiceThatDoesNotStopIsKilledWithWhatItStarted(t *testing.T) {
 		command:     script("trap '' TERM; sleep 600 & echo $! > child; while true; do wait; done"),
 		stopTimeout: 100 * time.Millisecond,
 	})
-	c.start()
+	c.start(nil)
 	var grandchild int
 	within(t, "it has a child of its own", func() bool {
 		content, _ := os.ReadFile(filepath.Join(c.at.data("thing"), "child"))
@@ -126,18 +126,76 @@ func runs(pid int) bool {
 
 func TestStartingTwiceIsHarmless(t *testing.T) {
 	c, _ := testChild(t, service{command: script("exec sleep 600")})
-	c.start()
+	c.start(nil)
 	within(t, "it is ready", func() bool { return c.snapshot().State == ready })
 	pid := c.snapshot().PID
-	c.start()
+	c.start(nil)
 	if got := c.snapshot(); got.PID != pid || got.State != ready {
 		t.Errorf("got %+v", got)
 	}
 }
 
+func TestSettingsOfAStartHoldUntilTheStop(t *testing.T) {
+	var asked atomic.Value // the listen address that readiness was asked at
+	c, _ := testChild(t, service{
+		command:     script(`echo "$CLICKLEDGER_NAMESPACE $CLICKLEDGER_JOURNAL_PATH $CLICKLEDGER_KAFKA_BROKERS" >> told; exec sleep 600`),
+		environment: func(site) []string { return []string{"CLICKLEDGER_JOURNAL_PATH=usual.db"} },
+		ready: func(_ context.Context, at site) error {
+			asked.Store(at.settings["CLICKLEDGER_GATEWAY_LISTEN"])
+			return nil
+		},
+	})
+	known, err := ensureSettings(c.at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	usual, err := fingerprint("/bin/sh", known)
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := func() string {
+		content, _ := os.ReadFile(filepath.Join(c.at.data("thing"), "told"))
+		return string(content)
+	}
+	brokers := known["CLICKLEDGER_KAFKA_BROKERS"]
+	other := "bench other.db " + brokers + "\n"
+
+	c.start(settings{"CLICKLEDGER_NAMESPACE": "bench", "CLICKLEDGER_JOURNAL_PATH": "other.db", "CLICKLEDGER_GATEWAY_LISTEN": "there"})
+	within(t, "it is ready", func() bool { return c.snapshot().State == ready && told() == other })
+	if got := asked.Load(); got != "there" {
+		t.Errorf("readiness was asked of the gateway at %v", got)
+	}
+	if got := c.snapshot(); got.Started == usual || got.Set["CLICKLEDGER_NAMESPACE"] != "bench" {
+		t.Errorf("it passes for one with the usual settings: %+v", got)
+	}
+	if err := syscall.Kill(c.snapshot().PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	within(t, "the next process is told the same", func() bool { return told() == other+other })
+
+	c.stop()
+	c.start(nil)
+	within(t, "it is told the usual", func() bool { return told() == other+other+"clickledger usual.db "+brokers+"\n" })
+	within(t, "it is ready", func() bool { return c.snapshot().State == ready })
+	if got := c.snapshot(); got.Started != usual || len(got.Set) != 0 {
+		t.Errorf("got %+v, with the usual settings %s", got, usual)
+	}
+}
+
+func TestAnotherNamespaceWantsAnotherJournal(t *testing.T) {
+	if err := checkSet(settings{"CLICKLEDGER_NAMESPACE": "bench"}); err == nil {
+		t.Error("clicks of one namespace would be counted in another")
+	}
+	for _, fine := range []settings{nil, {"GOGC": "100"}, {"CLICKLEDGER_NAMESPACE": "bench", "CLICKLEDGER_JOURNAL_PATH": "b.db"}} {
+		if err := checkSet(fine); err != nil {
+			t.Errorf("%v: %v", fine, err)
+		}
+	}
+}
+
 func TestNoLogHoldsASecret(t *testing.T) {
 	c, log := testChild(t, service{command: script("exec sleep 600")})
-	c.start()
+	c.start(nil)
 	within(t, "it is ready", func() bool { return c.snapshot().State == ready })
 	c.stop()
 	known, err := ensureSettings(c.at)

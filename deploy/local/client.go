@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -66,21 +67,34 @@ func (c *client) overview(ctx context.Context, probe bool) (overview, error) {
 		path += "?probe"
 	}
 	var answer overview
-	err := c.ask(ctx, http.MethodGet, path, &answer)
+	err := c.ask(ctx, http.MethodGet, path, nil, &answer)
 	return answer, err
 }
 
 // order has the supervisor start, stop or restart a service.
 func (c *client) order(ctx context.Context, order, name string) error {
-	return c.ask(ctx, http.MethodPost, "/services/"+name+"/"+order, nil)
+	return c.ask(ctx, http.MethodPost, "/services/"+name+"/"+order, nil, nil)
 }
 
-// ask sends one command and reads its answer, if one is expected.
-func (c *client) ask(ctx context.Context, method, path string, answer any) error {
+// start has the supervisor start a service with settings set in place of those of .local/env.
+func (c *client) start(ctx context.Context, name string, set settings) error {
+	return c.ask(ctx, http.MethodPost, "/services/"+name+"/start", set, nil)
+}
+
+// ask sends one command, with settings if it has any, and reads its answer, if one is expected.
+func (c *client) ask(ctx context.Context, method, path string, set settings, answer any) error {
 	if err := os.Chdir(c.at.root); err != nil { // the socket's name is relative
 		return errNoSupervisor
 	}
-	request, err := http.NewRequestWithContext(ctx, method, "http://supervisor"+path, http.NoBody)
+	var body io.Reader = http.NoBody
+	if len(set) > 0 {
+		text, err := json.Marshal(set)
+		if err != nil {
+			return fmt.Errorf("write settings: %w", err)
+		}
+		body = bytes.NewReader(text)
+	}
+	request, err := http.NewRequestWithContext(ctx, method, "http://supervisor"+path, body)
 	if err != nil {
 		return fmt.Errorf("make request: %w", err)
 	}

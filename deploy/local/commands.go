@@ -42,11 +42,11 @@ func up(ctx context.Context, at folder) error {
 		return err
 	}
 	wanted := at.stack.servicesOf(server)
-	return startAll(ctx, newClient(at), wanted)
+	return startAll(ctx, newClient(at), wanted, nil)
 }
 
-// startAll starts those of the services that do not run, and waits until all are ready.
-func startAll(ctx context.Context, c *client, wanted []service) error {
+// startAll starts those of the services that do not run, with the settings set in place of .local/env's, and waits until all are ready.
+func startAll(ctx context.Context, c *client, wanted []service, set settings) error {
 	now, err := c.overview(ctx, true)
 	if err != nil && !errors.Is(err, errNoSupervisor) {
 		return err
@@ -71,7 +71,7 @@ func startAll(ctx context.Context, c *client, wanted []service) error {
 		return err
 	}
 	for _, s := range idle {
-		if err := c.order(ctx, "start", s.name); err != nil {
+		if err := c.start(ctx, s.name, set); err != nil {
 			return err
 		}
 	}
@@ -135,7 +135,7 @@ func down(ctx context.Context, at folder) error {
 	c := newClient(at)
 	limited, cancel := context.WithTimeout(ctx, downTimeout)
 	defer cancel()
-	if err := c.ask(limited, http.MethodPost, "/down", nil); err != nil {
+	if err := c.ask(limited, http.MethodPost, "/down", nil, nil); err != nil {
 		return err
 	}
 	for limited.Err() == nil { // its lock is free when its process is gone
@@ -178,7 +178,7 @@ func (c *startCommand) Run(ctx context.Context, at folder) error {
 	if _, err := client.overview(ctx, false); err != nil {
 		return err
 	}
-	return startAll(ctx, client, wanted)
+	return startAll(ctx, client, wanted, nil)
 }
 
 type restartCommand struct {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"strconv"
 	"strings"
@@ -113,6 +114,13 @@ func parseSettings(content []byte) (settings, error) {
 		known[name] = value
 	}
 	return known, nil
+}
+
+// with are these settings with others in their place.
+func (s settings) with(others settings) settings {
+	all := maps.Clone(s)
+	maps.Copy(all, others)
+	return all
 }
 
 // environment is that of a child: this process's own, with the settings and nothing else of the same prefix.

@@ -28,6 +28,9 @@ func (c *child) command(at site) (*exec.Cmd, func(), error) {
 	if c.service.environment != nil {
 		command.Env = append(command.Env, c.service.environment(at)...)
 	}
+	for name, value := range c.set { // the last of a name counts
+		command.Env = append(command.Env, name+"="+value)
+	}
 	return command, func() { _ = log.Close() }, nil
 }
 

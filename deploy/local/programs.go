@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"clickledger/internal/config"
 )
 
 // setupTimeout is how long creating topics, tables, bucket and schedules may take; setup itself gives up sooner, and says why.
@@ -70,10 +72,15 @@ func programService(all []node, i int, role, what string) service {
 	}
 }
 
-type runCommand struct{}
+type runCommand struct {
+	Set settings `mapsep:"none" placeholder:"NAME=VALUE" help:"Settings of the programs in place of those in .local/env, until they are stopped or run without."`
+}
 
 // Run brings everything up, with the programs of the code as it is now.
-func (runCommand) Run(ctx context.Context, at folder) error {
+func (r *runCommand) Run(ctx context.Context, at folder) error {
+	if err := checkSet(r.Set); err != nil {
+		return err
+	}
 	begun := time.Now()
 	// Compiling needs none of the servers, so a first start does both at once.
 	both, bothCtx := errgroup.WithContext(ctx)
@@ -86,18 +93,40 @@ func (runCommand) Run(ctx context.Context, at folder) error {
 	if err != nil {
 		return err
 	}
+	known = known.with(r.Set)
 	if err := runSetup(ctx, site{folder: at, settings: known}); err != nil {
 		return err
 	}
 	c := newClient(at)
-	if err := restartOutdated(ctx, c, known); err != nil {
+	old, err := outdated(ctx, c, known)
+	if err != nil {
 		return err
 	}
-	if err := startAll(ctx, c, at.stack.servicesOf(program)); err != nil {
+	if err := forAll(old, func(s service) error { return c.order(ctx, "stop", s.name) }); err != nil {
 		return err
+	}
+	if err := startAll(ctx, c, at.stack.servicesOf(program), r.Set); err != nil {
+		return err
+	}
+	old, err = outdated(ctx, c, known)
+	if err != nil {
+		return err
+	}
+	if len(old) > 0 { // it knows nothing of settings that come with a start
+		return fmt.Errorf("%s does not have the settings it was told: the supervisor is of older code, `just down` ends it", old[0].name)
 	}
 	fmt.Printf("Everything is ready (%s). Gateway: http://%s  Temporal UI: http://%s\n",
 		time.Since(begun).Round(10*time.Millisecond), addrsOf(at.stack.gateways), temporalUIAddr)
+	return nil
+}
+
+// checkSet refuses settings that would lose clicks.
+func checkSet(set settings) error {
+	_, namespace := set[config.Prefix+"NAMESPACE"]
+	_, journal := set[config.Prefix+"JOURNAL_PATH"]
+	if namespace && !journal {
+		return fmt.Errorf("a journal has clicks of one namespace: with another %sNAMESPACE set another %sJOURNAL_PATH", config.Prefix, config.Prefix)
+	}
 	return nil
 }
 
@@ -134,21 +163,21 @@ func runSetup(ctx context.Context, at site) error {
 	return nil
 }
 
-// restartOutdated stops the programs that run from an older binary or with older settings; startAll starts them again.
-func restartOutdated(ctx context.Context, c *client, known settings) error {
+// outdated are the programs that run from an older binary or with other settings.
+func outdated(ctx context.Context, c *client, known settings) ([]service, error) {
 	now, err := c.overview(ctx, false)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return forAll(c.at.stack.servicesOf(program), func(s service) error {
-		r := now.find(s.name)
+	var all []service
+	for _, s := range c.at.stack.servicesOf(program) {
 		current, err := fingerprint(c.at.bin(s.program), known)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if r.State == stopped || r.Started == current {
-			return nil
+		if r := now.find(s.name); r.State != stopped && r.Started != current {
+			all = append(all, s)
 		}
-		return c.order(ctx, "stop", s.name)
-	})
+	}
+	return all, nil
 }

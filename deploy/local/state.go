@@ -23,4 +23,5 @@ type report struct {
 	Problem   string    `json:"problem,omitempty"`   // why it is not ready, or died last
 	Started   string    `json:"started,omitempty"`   // fingerprint of the program and settings that run
 	LastDeath time.Time `json:"last_death,omitzero"` // when it last died by itself
+	Set       settings  `json:"set,omitempty"`       // what it was told in place of .local/env, until it is stopped
 }

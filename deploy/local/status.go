@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,6 +39,9 @@ func (c *statusCommand) Run(ctx context.Context, at folder) error {
 	}
 	out.Render()
 	for _, r := range now.Services {
+		if len(r.Set) > 0 {
+			fmt.Printf("%s: other settings than .local/env's: %s\n", r.Name, strings.Join(slices.Sorted(maps.Keys(r.Set)), ", "))
+		}
 		if r.Problem != "" {
 			fmt.Printf("%s: %s\n", r.Name, r.Problem)
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -131,22 +132,28 @@ func (s *supervisor) probe(ctx context.Context) {
 	all.Wait()
 }
 
-// answerOrder starts, stops or restarts one service. A start does not wait until it is ready, a stop waits until it is gone.
+// answerOrder starts, stops or restarts one service. A start does not wait until it is ready, a stop waits until it is gone. A body has
+// settings for this start.
 func (s *supervisor) answerOrder(w http.ResponseWriter, r *http.Request) {
 	c, ok := s.children[r.PathValue("name")]
 	if !ok {
 		http.Error(w, unknownService(s.at, r.PathValue("name")).Error(), http.StatusNotFound)
 		return
 	}
+	var set settings
+	if err := json.NewDecoder(r.Body).Decode(&set); err != nil && !errors.Is(err, io.EOF) {
+		http.Error(w, "the settings are not JSON: "+err.Error(), http.StatusBadRequest)
+		return
+	}
 	s.log.Info("order", "order", r.PathValue("order"), "service", c.service.name)
 	switch r.PathValue("order") {
 	case "start":
-		c.start()
+		c.start(set)
 	case "stop":
 		c.stop()
 	case "restart":
 		c.stop()
-		c.start()
+		c.start(set)
 	default:
 		http.Error(w, "no such order", http.StatusNotFound)
 		return

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
@@ -28,19 +29,25 @@ const (
 
 // bench is one measurement under way.
 type bench struct {
-	settings  settings
-	variables map[string]string
-	config    config.Config
-	store     *store.Store
-	conn      driver.Conn // for what no program of ours does
-	world     world
-	env       *testsuite.TestActivityEnvironment
-	programs  *programs
-	shapes    []*shape
-	result    result
+	settings settings
+	own      map[string]string // settings in place of the local stack's
+	config   config.Config
+	store    *store.Store
+	conn     driver.Conn // for what no program of ours does
+	world    world
+	env      *testsuite.TestActivityEnvironment
+	programs *programs
+	shapes   []*shape
+	result   result
 }
 
-func newBench(ctx context.Context, s settings, variables map[string]string) (*bench, error) {
+func newBench(ctx context.Context, s settings) (*bench, error) {
+	variables, err := config.LocalVariables()
+	if err != nil {
+		return nil, err
+	}
+	own := ownVariables(s)
+	maps.Copy(variables, own)
 	c, err := config.LoadFrom(variables)
 	if err != nil {
 		return nil, err
@@ -54,7 +61,7 @@ func newBench(ctx context.Context, s settings, variables map[string]string) (*be
 	if _, err := store.EnsureRetention(ctx, c); err != nil {
 		return nil, err
 	}
-	b := &bench{settings: s, variables: variables, config: c, world: newWorld(s, c.Partitions, time.Now())}
+	b := &bench{settings: s, own: own, config: c, world: newWorld(s, c.Partitions, time.Now())}
 	b.result = result{Origin: report.NewOrigin(time.Now()), Scale: s.Scale, Days: s.Days, live: !s.SkipLive, asked: s.Asked}
 	if b.store, err = store.Open(c); err != nil {
 		return nil, err
@@ -82,7 +89,7 @@ func (b *bench) close() error {
 	defer cancel()
 	var errs []error
 	if b.programs != nil {
-		errs = append(errs, b.programs.stop())
+		errs = append(errs, b.programs.stop(ctx))
 	}
 	errs = append(errs, b.store.Close(), b.conn.Close())
 	if b.settings.Keep == "" {

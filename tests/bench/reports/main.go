@@ -2,8 +2,8 @@
 // ten million ads and ninety days of figures per minute, rolls them up, and
 // asks a real gateway, alone and while people click.
 //
-// It works in a namespace of its own and leaves nothing behind, unless it is
-// told to keep it.
+// It works in a namespace of its own, in which the local stack's programs run
+// meanwhile, and leaves nothing behind, unless it is told to keep it.
 package main
 
 import (
@@ -61,7 +61,7 @@ func (s settings) check() error {
 func main() {
 	var s settings
 	kong.Parse(&s, kong.Name("bench-reports"), kong.UsageOnError(),
-		kong.Description("Measures reports in a namespace of its own. The servers must be up and otherwise quiet: `just up`. Writes .local/reports/reports.json."))
+		kong.Description("Measures reports in a namespace of its own. The servers must be up and otherwise quiet: `just up`. The stack's programs run in it meanwhile and are stopped at its end; `just run` starts them as usual. Writes .local/reports/reports.json."))
 	// Whoever asks must not keep the clock of the clicks waiting: the system shares the processors out, not Go.
 	runtime.GOMAXPROCS(4 * runtime.NumCPU())
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
@@ -77,11 +77,7 @@ func run(ctx context.Context, s settings) (err error) {
 	if err := s.check(); err != nil {
 		return err
 	}
-	variables, err := ownVariables(s)
-	if err != nil {
-		return err
-	}
-	bench, err := newBench(ctx, s, variables)
+	bench, err := newBench(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -113,16 +109,12 @@ func run(ctx context.Context, s settings) (err error) {
 	return bench.result.missed()
 }
 
-// ownVariables are the local stack's settings under a fresh namespace, or the
-// one that is kept.
-func ownVariables(s settings) (map[string]string, error) {
-	variables, err := config.LocalVariables()
-	if err != nil {
-		return nil, err
-	}
+// ownVariables are what is not as in the local stack: a fresh namespace, or the
+// one that is kept, and what is filled in stays.
+func ownVariables(s settings) map[string]string {
 	var id [3]byte
 	_, _ = rand.Read(id[:])
-	variables[config.Prefix+"NAMESPACE"] = "bench" + hex.EncodeToString(id[:])
+	variables := map[string]string{config.Prefix + "NAMESPACE": "bench" + hex.EncodeToString(id[:])}
 	if s.Keep != "" {
 		variables[config.Prefix+"NAMESPACE"] = s.Keep
 	}
@@ -133,7 +125,7 @@ func ownVariables(s settings) (map[string]string, error) {
 	variables[config.Prefix+"CLICKS_RETENTION_DAYS"] = "400"
 	// The seen index is made of the clicks of this time, and six hours: of none.
 	variables[config.Prefix+"TOKEN_VALIDITY"] = "1h"
-	return variables, nil
+	return variables
 }
 
 func say(format string, args ...any) {

@@ -8,99 +8,41 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"runtime"
-	"syscall"
 
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/log"
 
 	"clickledger/internal/config"
-	"clickledger/internal/turn"
 	api "clickledger/tests/client"
 	"clickledger/tests/fleet"
 	"clickledger/workflows"
 )
 
-// niceness of what gives way to redirects, as in the local stack.
-const niceness = 19
-
-// programs are a gateway, an ingester and an aggregator of this namespace.
+// programs are the local stack's own, with the settings of this namespace.
 type programs struct {
-	folder  string
-	running []*fleet.Program
-	url     string
-	admin   *api.API
+	folder string // of the journal
+	url    string
+	admin  *api.API
 }
 
-// startPrograms builds the programs, has setup find what is filled in, and
-// starts them as the local stack does.
+// startPrograms has the local stack run its programs with what is filled in, in
+// place of its own.
 func (b *bench) startPrograms(ctx context.Context) (err error) {
-	say("starting a gateway, an ingester and an aggregator")
+	say("starting the gateway, the ingester and the aggregator in namespace %s, in place of the stack's", b.config.Namespace)
 	if err := b.idle(ctx); err != nil {
 		return err
 	}
-	p := &programs{}
-	b.programs = p
+	p := &programs{url: b.config.PublicURL, admin: api.New(b.config.PublicURL, b.config.AdminKey)}
 	if p.folder, err = os.MkdirTemp("", "clickledger-reports-"); err != nil {
 		return fmt.Errorf("make a folder: %w", err)
 	}
-	addrs, err := fleet.FreeAddrs(4)
-	if err != nil {
+	b.programs = p
+	own := maps.Clone(b.own)
+	own[config.Prefix+"JOURNAL_PATH"] = filepath.Join(p.folder, "journal.db")
+	if err := fleet.RunPrograms(ctx, own); err != nil {
 		return err
 	}
-	variables := maps.Clone(b.variables)
-	maps.Copy(variables, map[string]string{
-		config.Prefix + "JOURNAL_PATH":          filepath.Join(p.folder, "journal.db"),
-		config.Prefix + "GATEWAY_LISTEN":        addrs[0],
-		config.Prefix + "PUBLIC_URL":            "http://" + addrs[0],
-		config.Prefix + "GATEWAY_OPS_LISTEN":    addrs[1],
-		config.Prefix + "INGESTER_OPS_LISTEN":   addrs[2],
-		config.Prefix + "AGGREGATOR_OPS_LISTEN": addrs[3],
-	})
-	bin := filepath.Join(p.folder, "bin")
-	if err := errors.Join(os.Mkdir(bin, 0o700), fleet.Build(bin)); err != nil {
-		return err
-	}
-	if err := fleet.Setup(ctx, bin, variables); err != nil {
-		return err
-	}
-	if err := pauseSchedules(ctx, b.config); err != nil {
-		return err
-	}
-	p.url, p.admin = "http://"+addrs[0], api.New("http://"+addrs[0], b.config.AdminKey)
-	for i, name := range []string{"gateway", "ingester", "aggregator"} {
-		own := maps.Clone(variables)
-		if name != "aggregator" {
-			own["GOGC"] = "400"
-		}
-		program := fleet.NewProgram(name, filepath.Join(bin, name), addrs[i+1], filepath.Join(p.folder, name+".log"), own)
-		if err := startAs(program, name != "gateway"); err != nil {
-			return err
-		}
-		p.running = append(p.running, program)
-	}
-	for _, program := range p.running {
-		if err := program.Ready(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// startAs starts a program on a thread that yields, or takes short turns; the
-// program has it from that thread, which ends here.
-func startAs(p *fleet.Program, yields bool) error {
-	started := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread()
-		if yields {
-			_ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, niceness) // without it, it only runs with the others
-		} else {
-			turn.Take(turn.Prompt)
-		}
-		started <- p.Start()
-	}()
-	return <-started
+	return pauseSchedules(ctx, b.config)
 }
 
 // pauseSchedules leaves what every minute has: what comes each hour or night is
@@ -120,12 +62,6 @@ func pauseSchedules(ctx context.Context, c config.Config) error {
 	return nil
 }
 
-func (p *programs) stop() error {
-	var errs []error
-	for _, program := range p.running {
-		if err := program.Stop(); err != nil {
-			errs = append(errs, fmt.Errorf("stop %s: %w", program.Name, err))
-		}
-	}
-	return errors.Join(append(errs, os.RemoveAll(p.folder))...)
+func (p *programs) stop(ctx context.Context) error {
+	return errors.Join(fleet.StopPrograms(ctx), os.RemoveAll(p.folder))
 }
