@@ -20,9 +20,10 @@ import (
 
 // programs are the local stack's own, with the settings of this namespace.
 type programs struct {
-	folder string // of the journal
-	url    string
-	admin  *api.API
+	folder   string // of the journal
+	url      string
+	admin    *api.API
+	receiver *api.API // the same, whose answers are received, and empty
 }
 
 // startPrograms has the local stack run its programs with what is filled in, in
@@ -32,7 +33,10 @@ func (b *bench) startPrograms(ctx context.Context) (err error) {
 	if err := b.idle(ctx); err != nil {
 		return err
 	}
-	p := &programs{url: b.config.PublicURL, admin: api.New(b.config.PublicURL, b.config.AdminKey)}
+	p := &programs{
+		url: b.config.PublicURL, admin: api.New(b.config.PublicURL, b.config.AdminKey),
+		receiver: api.New(b.config.PublicURL, b.config.AdminKey, receiveOnly()...),
+	}
 	if p.folder, err = os.MkdirTemp("", "clickledger-reports-"); err != nil {
 		return fmt.Errorf("make a folder: %w", err)
 	}

@@ -38,7 +38,7 @@ func (b *bench) askRaw(ctx context.Context) error {
 		if s.raw == nil {
 			continue
 		}
-		told, err := s.ask(ctx, rawAsked)
+		told, err := s.ask(ctx, b.programs.admin.Reports, rawAsked)
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	v1 "clickledger/proto/gen/clickledger/v1"
+	"clickledger/proto/gen/clickledger/v1/clickledgerv1connect"
 )
 
 const (
@@ -32,13 +33,16 @@ type shape struct {
 	name  string
 	heavy bool // of all ads of the largest advertiser
 	// ask makes the i-th question.
-	ask func(ctx context.Context, i int) (answer, error)
+	ask question
 	// raw is the question once more, of the clicks themselves: nil where there are
 	// none.
 	raw *rawQuestion
 
 	result shapeResult
 }
+
+// question asks for the i-th time, by a client that may leave the answer unread.
+type question func(ctx context.Context, reports clickledgerv1connect.ReportServiceClient, i int) (answer, error)
 
 // answer is what is compared: the points, or the top ads in their order.
 type answer struct {
@@ -55,8 +59,8 @@ func (b *bench) span(days int, fromEdge, toEdge time.Duration) span {
 }
 
 // seriesOf asks for a series of one advertiser, or of one of its ads.
-func (b *bench) seriesOf(s span, g v1.Granularity, zone string, oneAd bool, of []subject) func(context.Context, int) (answer, error) {
-	return func(ctx context.Context, i int) (answer, error) {
+func seriesOf(s span, g v1.Granularity, zone string, oneAd bool, of []subject) question {
+	return func(ctx context.Context, reports clickledgerv1connect.ReportServiceClient, i int) (answer, error) {
 		subject := of[i%len(of)]
 		in := &v1.QueryClicksRequest{
 			AdvertiserId: subject.id, StartTime: timestamppb.New(s.from), EndTime: timestamppb.New(s.to), Granularity: g, TimeZone: zone,
@@ -64,22 +68,22 @@ func (b *bench) seriesOf(s span, g v1.Granularity, zone string, oneAd bool, of [
 		if oneAd {
 			in.AdIds = subject.ads[i/len(of)%len(subject.ads):][:1]
 		}
-		out, err := b.programs.admin.Reports.QueryClicks(ctx, in)
+		out, err := reports.QueryClicks(ctx, in)
 		return answer{query: out}, err
 	}
 }
 
 // adsByDay asks for all ads of the largest advertiser, page by page: the i-th
 // question is for the i-th page, with the token that the one before gave.
-func (b *bench) adsByDay(s span, of subject) func(context.Context, int) (answer, error) {
+func adsByDay(s span, of subject) question {
 	var mu sync.Mutex
 	tokens := []string{""}
-	return func(ctx context.Context, i int) (answer, error) {
+	return func(ctx context.Context, reports clickledgerv1connect.ReportServiceClient, i int) (answer, error) {
 		mu.Lock()
 		page := i % len(tokens)
 		token := tokens[page]
 		mu.Unlock()
-		out, err := b.programs.admin.Reports.QueryClicks(ctx, &v1.QueryClicksRequest{
+		out, err := reports.QueryClicks(ctx, &v1.QueryClicksRequest{
 			AdvertiserId: of.id, StartTime: timestamppb.New(s.from), EndTime: timestamppb.New(s.to),
 			Granularity: v1.Granularity_GRANULARITY_DAY, GroupByAd: true, PageSize: pageSize, PageToken: token,
 		})
@@ -92,9 +96,9 @@ func (b *bench) adsByDay(s span, of subject) func(context.Context, int) (answer,
 	}
 }
 
-func (b *bench) topAds(s span, of []subject) func(context.Context, int) (answer, error) {
-	return func(ctx context.Context, i int) (answer, error) {
-		out, err := b.programs.admin.Reports.TopAds(ctx, &v1.TopAdsRequest{
+func topAds(s span, of []subject) question {
+	return func(ctx context.Context, reports clickledgerv1connect.ReportServiceClient, i int) (answer, error) {
+		out, err := reports.TopAds(ctx, &v1.TopAdsRequest{
 			AdvertiserId: of[i%len(of)].id, StartTime: timestamppb.New(s.from), EndTime: timestamppb.New(s.to), Limit: topLimit,
 		})
 		return answer{top: out}, err
@@ -138,10 +142,10 @@ func (b *bench) makeShapes(ctx context.Context) error {
 	largest := subjects[:1]
 	hottest := []subject{{subjects[0].id, subjects[0].ads[:1]}}
 	one := func(g v1.Granularity, zone string, s span) *shape {
-		return &shape{ask: b.seriesOf(s, g, zone, true, subjects)}
+		return &shape{ask: seriesOf(s, g, zone, true, subjects)}
 	}
 	sum := func(g v1.Granularity, zone string, s span) *shape {
-		return &shape{ask: b.seriesOf(s, g, zone, false, subjects)}
+		return &shape{ask: seriesOf(s, g, zone, false, subjects)}
 	}
 	withRaw := func(sh *shape, of subject, s span) *shape {
 		sh.raw = &rawQuestion{of: of, span: s}
@@ -162,13 +166,13 @@ func (b *bench) makeShapes(ctx context.Context) error {
 		{"one advertiser, days of 30 in Kolkata", sum(day, kolkata, b.span(30, 0, 41*time.Minute))},
 		{"one advertiser, weeks", sum(week, "", whole)},
 		{"one advertiser, months of a ragged range", sum(month, "", ragged)},
-		{"one advertiser, its top ads of 30 days", &shape{ask: b.topAds(b.span(30, 0, 0), subjects[1:])}},
-		{"hottest ad, days of 90", withRaw(&shape{ask: b.seriesOf(whole, day, "", true, hottest)}, hottest[0], whole)},
-		{"hottest ad, weeks of a ragged range in Kolkata", withRaw(&shape{ask: b.seriesOf(ragged, week, kolkata, true, hottest)}, hottest[0], ragged)},
-		{"largest advertiser, hours of 30 days", withRaw(&shape{ask: b.seriesOf(b.span(30, 0, 0), hour, "", false, largest)}, subject{id: largest[0].id}, b.span(30, 0, 0))},
-		{"largest advertiser, months of a ragged range", withRaw(&shape{ask: b.seriesOf(ragged, month, "", false, largest)}, subject{id: largest[0].id}, ragged)},
-		{"largest advertiser, its top ads of 90 days", withRaw(&shape{heavy: true, ask: b.topAds(ragged, largest)}, subject{id: largest[0].id}, ragged)},
-		{"largest advertiser, all its ads by day, a page", withRaw(&shape{heavy: true, ask: b.adsByDay(whole, largest[0])}, subject{id: largest[0].id}, whole)},
+		{"one advertiser, its top ads of 30 days", &shape{ask: topAds(b.span(30, 0, 0), subjects[1:])}},
+		{"hottest ad, days of 90", withRaw(&shape{ask: seriesOf(whole, day, "", true, hottest)}, hottest[0], whole)},
+		{"hottest ad, weeks of a ragged range in Kolkata", withRaw(&shape{ask: seriesOf(ragged, week, kolkata, true, hottest)}, hottest[0], ragged)},
+		{"largest advertiser, hours of 30 days", withRaw(&shape{ask: seriesOf(b.span(30, 0, 0), hour, "", false, largest)}, subject{id: largest[0].id}, b.span(30, 0, 0))},
+		{"largest advertiser, months of a ragged range", withRaw(&shape{ask: seriesOf(ragged, month, "", false, largest)}, subject{id: largest[0].id}, ragged)},
+		{"largest advertiser, its top ads of 90 days", withRaw(&shape{heavy: true, ask: topAds(ragged, largest)}, subject{id: largest[0].id}, ragged)},
+		{"largest advertiser, all its ads by day, a page", withRaw(&shape{heavy: true, ask: adsByDay(whole, largest[0])}, subject{id: largest[0].id}, whole)},
 	}
 	for _, n := range named {
 		if strings.Contains(n.name, b.settings.Only) {
