@@ -26,13 +26,18 @@ import (
 // settleTime is after how long of clicking memory should not grow any more; what is used then is compared with what is used at the end.
 const settleTime = 5 * time.Minute
 
+const (
+	connectionsMin = 256
+	connectionsMax = 10_000
+)
+
 // settings are the environment's; --help shows them.
 type settings struct {
 	Rate        int           `env:"RATE" default:"1000" help:"Clicks per second."`
 	Duration    time.Duration `env:"DURATION" default:"30s" help:"How long to click."`
 	WarmUp      time.Duration `env:"WARMUP" default:"20s" help:"How long to click at half the rate before that: counted and compared, not timed. Compilers and caches of a stack just started need it."`
 	Ads         int           `env:"ADS" default:"1000" help:"Ads, over several advertisers; which is clicked is Zipf-distributed."`
-	Connections int           `env:"CLIENTS" default:"256" help:"Keep-alive connections, spread over the gateways."`
+	Connections int           `env:"CLIENTS" help:"Keep-alive connections, spread over the gateways. Each has one click under way: 256, or more where the gateways gather clicks for longer than these could have them wait."`
 	Rates       []int         `env:"RATES" help:"Measure a curve instead: these rates one after the other, each as above. Writes .local/reports/curve.json."`
 }
 
@@ -53,11 +58,22 @@ func (s settings) check() error {
 		return errors.New("WARMUP must be from 0s to 1h")
 	case s.Ads < 1 || s.Ads > 100_000:
 		return errors.New("ADS must be from 1 to 100,000")
-	case s.Connections < 1 || s.Connections > 10_000:
-		return errors.New("CLIENTS must be from 1 to 10,000")
+	case s.Connections < 0 || s.Connections > connectionsMax:
+		return fmt.Errorf("CLIENTS must be from 1 to %d, or 0 for as many as it takes", connectionsMax)
 	default:
 		return nil
 	}
+}
+
+// connections is how many clicks can be under way at once. A click waits for at
+// most one linger before its batch leaves and for about another until it is
+// acknowledged, so as many are under way as come in two (Little's law). With fewer
+// it is the load generator that is measured.
+func (s settings) connections(linger time.Duration) int {
+	if s.Connections > 0 {
+		return s.Connections
+	}
+	return min(max(connectionsMin, int(float64(s.Rate)*2*linger.Seconds())), connectionsMax)
 }
 
 // clicks is how many are due in all.
@@ -136,10 +152,11 @@ func measure(ctx context.Context, s settings, c config.Config, gateways []string
 	result := &result{RateTarget: s.Rate, Origin: report.NewOrigin(time.Now())}
 	tally := openloop.NewTally(len(catalogue.ads))
 	before := stack.usage()
-	say("clicking %d times a second for %v over %d connections to %v, after %v at half of that", s.Rate, s.Duration, s.Connections, gateways, s.WarmUp)
+	connections := s.connections(c.ProduceLinger)
+	say("clicking %d times a second for %v over %d connections to %v, after %v at half of that", s.Rate, s.Duration, connections, gateways, s.WarmUp)
 	watch.start(ctx)
 	warm, settled := stack.usageAfter(s.WarmUp), stack.usageAfter(settleTime)
-	clicks := openloop.Sender{URLs: gateways, Connections: s.Connections, Rate: s.Rate, WarmUp: s.warmUp(), Supply: supply, Tally: tally}
+	clicks := openloop.Sender{URLs: gateways, Connections: connections, Rate: s.Rate, WarmUp: s.warmUp(), Supply: supply, Tally: tally}
 	elapsed, err := clicks.Run(ctx)
 	watch.stopClicking()
 	if err != nil {
