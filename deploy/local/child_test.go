@@ -182,17 +182,6 @@ func TestSettingsOfAStartHoldUntilTheStop(t *testing.T) {
 	}
 }
 
-func TestAnotherNamespaceWantsAnotherJournal(t *testing.T) {
-	if err := checkSet(settings{"CLICKLEDGER_NAMESPACE": "bench"}); err == nil {
-		t.Error("clicks of one namespace would be counted in another")
-	}
-	for _, fine := range []settings{nil, {"GOGC": "100"}, {"CLICKLEDGER_NAMESPACE": "bench", "CLICKLEDGER_JOURNAL_PATH": "b.db"}} {
-		if err := checkSet(fine); err != nil {
-			t.Errorf("%v: %v", fine, err)
-		}
-	}
-}
-
 func TestNoLogHoldsASecret(t *testing.T) {
 	c, log := testChild(t, service{command: script("exec sleep 600")})
 	c.start(nil)

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -78,7 +80,7 @@ type runCommand struct {
 
 // Run brings everything up, with the programs of the code as it is now.
 func (r *runCommand) Run(ctx context.Context, at folder) error {
-	if err := checkSet(r.Set); err != nil {
+	if err := at.stack.checkSet(r.Set); err != nil {
 		return err
 	}
 	begun := time.Now()
@@ -112,20 +114,30 @@ func (r *runCommand) Run(ctx context.Context, at folder) error {
 	if err != nil {
 		return err
 	}
-	if len(old) > 0 { // it knows nothing of settings that come with a start
-		return fmt.Errorf("%s does not have the settings it was told: the supervisor is of older code, `just down` ends it", old[0].name)
+	if len(old) > 0 {
+		return fmt.Errorf("%s does not run with the settings it was told: somebody else starts programs too, or the supervisor is of older code, which `just down` ends", old[0].name)
 	}
 	fmt.Printf("Everything is ready (%s). Gateway: http://%s  Temporal UI: http://%s\n",
 		time.Since(begun).Round(10*time.Millisecond), addrsOf(at.stack.gateways), temporalUIAddr)
 	return nil
 }
 
-// checkSet refuses settings that would lose clicks.
-func checkSet(set settings) error {
+// checkSet refuses settings that would lose clicks, show a secret, or change nothing.
+func (s stack) checkSet(set settings) error {
 	_, namespace := set[config.Prefix+"NAMESPACE"]
 	_, journal := set[config.Prefix+"JOURNAL_PATH"]
 	if namespace && !journal {
 		return fmt.Errorf("a journal has clicks of one namespace: with another %sNAMESPACE set another %sJOURNAL_PATH", config.Prefix, config.Prefix)
+	}
+	for _, name := range slices.Sorted(maps.Keys(set)) {
+		switch {
+		case !strings.HasPrefix(name, config.Prefix) && !strings.HasPrefix(name, "GO"):
+			return fmt.Errorf("%s is no setting of the programs: theirs begin with %s, those of Go with GO", name, config.Prefix)
+		case config.IsSecret(name):
+			return fmt.Errorf("%s is a secret, and any user of the machine can read a command line: set it in .local/env", name)
+		case len(s.gateways) > 1 && (strings.HasSuffix(name, "_LISTEN") || name == config.Prefix+"JOURNAL_PATH"):
+			return fmt.Errorf("%s cannot be the same for each of the %d gateways of this stack", name, len(s.gateways))
+		}
 	}
 	return nil
 }

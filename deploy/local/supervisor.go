@@ -132,8 +132,8 @@ func (s *supervisor) probe(ctx context.Context) {
 	all.Wait()
 }
 
-// answerOrder starts, stops or restarts one service. A start does not wait until it is ready, a stop waits until it is gone. A body has
-// settings for this start.
+// answerOrder starts, stops or restarts one service. A start does not wait until it is ready, a stop waits until it is gone. The body
+// of a start may have settings in place of those of .local/env.
 func (s *supervisor) answerOrder(w http.ResponseWriter, r *http.Request) {
 	c, ok := s.children[r.PathValue("name")]
 	if !ok {
@@ -153,7 +153,7 @@ func (s *supervisor) answerOrder(w http.ResponseWriter, r *http.Request) {
 		c.stop()
 	case "restart":
 		c.stop()
-		c.start(set)
+		c.start(nil)
 	default:
 		http.Error(w, "no such order", http.StatusNotFound)
 		return

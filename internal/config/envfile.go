@@ -59,6 +59,12 @@ func ReadEnvFile(path string) (map[string]string, error) {
 	return variables, nil
 }
 
+// IsSecret tells by a variable's name whether its value must not be shown, nor
+// stand in a command line, which every user of the machine can read.
+func IsSecret(name string) bool {
+	return strings.HasSuffix(name, "_KEY") || strings.HasSuffix(name, "_KEYS") || strings.HasSuffix(name, "_PASSWORD")
+}
+
 // LocalVariables finds the local stack's settings from the working directory
 // upwards: the nearest directory with a go.mod holds `.local/env`, or the
 // cluster's, see StackVariable. Variables

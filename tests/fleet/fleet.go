@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -138,18 +139,32 @@ func (f *Fleet) end(t testing.TB) {
 	}
 }
 
+// Ports that FreeAddrs chooses from. The system takes those of outgoing
+// connections from 32768 on (ip(7), ip_local_port_range): one of these, free now,
+// may be such a connection's a moment later, when a program wants it.
+const (
+	firstFreePort = 20_000
+	freePorts     = 12_000
+	freePortTries = 1000
+)
+
 // FreeAddrs are addresses nobody listens on.
 func FreeAddrs(n int) ([]string, error) {
-	addrs := make([]string, n)
-	for i := range addrs {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
+	var addrs []string
+	var problem error
+	for range freePortTries {
+		if len(addrs) == n {
+			return addrs, nil
+		}
+		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", firstFreePort+rand.IntN(freePorts)))
 		if err != nil {
-			return nil, fmt.Errorf("find a free port: %w", err)
+			problem = err
+			continue
 		}
 		defer func() { _ = listener.Close() }()
-		addrs[i] = listener.Addr().String()
+		addrs = append(addrs, listener.Addr().String())
 	}
-	return addrs, nil
+	return nil, fmt.Errorf("find %d free ports: %w", n, problem)
 }
 
 // Logs is everything the programs said so far.

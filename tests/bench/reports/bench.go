@@ -29,16 +29,17 @@ const (
 
 // bench is one measurement under way.
 type bench struct {
-	settings settings
-	own      map[string]string // settings in place of the local stack's
-	config   config.Config
-	store    *store.Store
-	conn     driver.Conn // for what no program of ours does
-	world    world
-	env      *testsuite.TestActivityEnvironment
-	programs *programs
-	shapes   []*shape
-	result   result
+	settings  settings
+	own       map[string]string // settings in place of the local stack's
+	variables map[string]string // all of them
+	config    config.Config
+	store     *store.Store
+	conn      driver.Conn // for what no program of ours does
+	world     world
+	env       *testsuite.TestActivityEnvironment
+	programs  *programs
+	shapes    []*shape
+	result    result
 }
 
 func newBench(ctx context.Context, s settings) (*bench, error) {
@@ -61,7 +62,7 @@ func newBench(ctx context.Context, s settings) (*bench, error) {
 	if _, err := store.EnsureRetention(ctx, c); err != nil {
 		return nil, err
 	}
-	b := &bench{settings: s, own: own, config: c, world: newWorld(s, c.Partitions, time.Now())}
+	b := &bench{settings: s, own: own, variables: variables, config: c, world: newWorld(s, c.Partitions, time.Now())}
 	b.result = result{Origin: report.NewOrigin(time.Now()), Scale: s.Scale, Days: s.Days, live: !s.SkipLive, asked: s.Asked}
 	if b.store, err = store.Open(c); err != nil {
 		return nil, err
@@ -87,12 +88,12 @@ func newBench(ctx context.Context, s settings) (*bench, error) {
 func (b *bench) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
-	var errs []error
+	var stopErr error
 	if b.programs != nil {
-		errs = append(errs, b.programs.stop(ctx))
+		stopErr = b.programs.stop(ctx)
 	}
-	errs = append(errs, b.store.Close(), b.conn.Close())
-	if b.settings.Keep == "" {
+	errs := []error{stopErr, b.store.Close(), b.conn.Close()}
+	if b.settings.Keep == "" && stopErr == nil {
 		errs = append(errs, fleet.Remove(ctx, b.config))
 	}
 	return errors.Join(errs...)

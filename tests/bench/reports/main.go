@@ -16,6 +16,7 @@ import (
 	"os/signal"
 	"runtime"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -92,6 +93,7 @@ func run(ctx context.Context, s settings) (err error) {
 		{"ask the clicks themselves", bench.askRaw},
 		{"ask with 16 clients", bench.askTogether},
 		{"time redirects", bench.timeRedirects},
+		{"look after the programs", bench.checkPrograms},
 	} {
 		if err := step.do(ctx); err != nil {
 			return fmt.Errorf("%s: %w", step.what, err)
@@ -109,12 +111,18 @@ func run(ctx context.Context, s settings) (err error) {
 	return bench.result.missed()
 }
 
-// ownVariables are what is not as in the local stack: a fresh namespace, or the
-// one that is kept, and what is filled in stays.
+// ownVariables are what is not as in the local stack: what the environment says,
+// a fresh namespace, or the one that is kept, and that what is filled in stays.
 func ownVariables(s settings) map[string]string {
+	variables := map[string]string{}
+	for _, pair := range os.Environ() {
+		if name, value, _ := strings.Cut(pair, "="); strings.HasPrefix(name, config.Prefix) && !config.IsSecret(name) {
+			variables[name] = value
+		}
+	}
 	var id [3]byte
 	_, _ = rand.Read(id[:])
-	variables := map[string]string{config.Prefix + "NAMESPACE": "bench" + hex.EncodeToString(id[:])}
+	variables[config.Prefix+"NAMESPACE"] = "bench" + hex.EncodeToString(id[:])
 	if s.Keep != "" {
 		variables[config.Prefix+"NAMESPACE"] = s.Keep
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -20,7 +19,8 @@ import (
 
 // programs are the local stack's own, with the settings of this namespace.
 type programs struct {
-	folder   string // of the journal
+	own      map[string]string // settings in place of the stack's
+	folder   string            // of the journal
 	url      string
 	admin    *api.API
 	receiver *api.API // the same, whose answers are received, and empty
@@ -41,12 +41,24 @@ func (b *bench) startPrograms(ctx context.Context) (err error) {
 		return fmt.Errorf("make a folder: %w", err)
 	}
 	b.programs = p
-	own := maps.Clone(b.own)
-	own[config.Prefix+"JOURNAL_PATH"] = filepath.Join(p.folder, "journal.db")
-	if err := fleet.RunPrograms(ctx, own); err != nil {
+	p.own = maps.Clone(b.own)
+	p.own[config.Prefix+"JOURNAL_PATH"] = filepath.Join(p.folder, "journal.db")
+	// Before they run: what has begun is not ended by a pause.
+	if err := fleet.Build(p.folder); err != nil {
 		return err
 	}
-	return pauseSchedules(ctx, b.config)
+	if err := fleet.Setup(ctx, p.folder, b.variables); err != nil {
+		return err
+	}
+	if err := pauseSchedules(ctx, b.config); err != nil {
+		return err
+	}
+	return fleet.RunPrograms(ctx, p.own)
+}
+
+// checkPrograms finds out whether they are still those that were started.
+func (b *bench) checkPrograms(ctx context.Context) error {
+	return fleet.CheckPrograms(ctx, b.programs.own)
 }
 
 // pauseSchedules leaves what every minute has: what comes each hour or night is
@@ -67,5 +79,9 @@ func pauseSchedules(ctx context.Context, c config.Config) error {
 }
 
 func (p *programs) stop(ctx context.Context) error {
-	return errors.Join(fleet.StopPrograms(ctx), os.RemoveAll(p.folder))
+	if err := fleet.StopPrograms(ctx); err != nil {
+		return fmt.Errorf("%w\nthe programs may run in namespace %s, which is left as it is, as is %s: `just stop gateway ingester aggregator` stops them",
+			err, p.own[config.Prefix+"NAMESPACE"], p.folder)
+	}
+	return os.RemoveAll(p.folder)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"io"
 
@@ -35,7 +36,12 @@ func (unread) Marshal(message any) ([]byte, error) {
 	return proto.Marshal(question)
 }
 
-func (unread) Unmarshal([]byte, any) error { return nil }
+func (unread) Unmarshal(answer []byte, _ any) error {
+	if len(answer) == 0 {
+		return errors.New("the answer is empty")
+	}
+	return nil
+}
 
 // asReceived leaves compressed what is.
 type asReceived struct{ io.Reader }

@@ -17,7 +17,7 @@ import (
 // A question arrives as any client's does, its answer is not looked into, and a
 // refusal is told.
 func TestReceiveOnlyLeavesAnswersUnread(t *testing.T) {
-	refuse := false
+	refuse, answer := false, "neither gzip nor protobuf"
 	asked := new(v1.QueryClicksRequest)
 	mux := http.NewServeMux()
 	mux.HandleFunc("/clickledger.v1.ReportService/QueryClicks", func(w http.ResponseWriter, r *http.Request) {
@@ -33,7 +33,7 @@ func TestReceiveOnlyLeavesAnswersUnread(t *testing.T) {
 		}
 		w.Header().Set("Content-Type", "application/proto")
 		w.Header().Set("Content-Encoding", "gzip")
-		_, _ = w.Write([]byte("neither gzip nor protobuf"))
+		_, _ = w.Write([]byte(answer))
 	})
 	server := httptest.NewServer(mux)
 	defer server.Close()
@@ -43,6 +43,10 @@ func TestReceiveOnlyLeavesAnswersUnread(t *testing.T) {
 	}
 	if asked.GetAdvertiserId() != 7 {
 		t.Errorf("asked %v", asked)
+	}
+	answer = ""
+	if _, err := receiver.Reports.QueryClicks(t.Context(), &v1.QueryClicksRequest{}); err == nil {
+		t.Error("no answer passes for one")
 	}
 	refuse = true
 	if _, err := receiver.Reports.QueryClicks(t.Context(), &v1.QueryClicksRequest{}); connect.CodeOf(err) != connect.CodeResourceExhausted {

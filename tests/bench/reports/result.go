@@ -84,7 +84,7 @@ func (r result) table() string {
 	figures.AppendRow(table.Row{"redirect p99 while 16 clients ask", fmt.Sprintf("%.1f ms", r.RedirectP99MS16), "–"})
 	shapes := table.NewWriter()
 	shapes.SetStyle(table.StyleLight)
-	shapes.AppendHeader(table.Row{"question", "p50, 1 client", "p99, 1 client", "p99, 16 clients", "clicks behind it", "by the clicks"})
+	shapes.AppendHeader(table.Row{"question", "p50, 1 client", "p99, 1 client", "p99, 16 clients, received", "clicks behind it", "by the clicks"})
 	for _, s := range r.Shapes {
 		raw, behind := "–", "–"
 		if s.RawRatio != nil {
