@@ -74,7 +74,7 @@ bench-lake: up
 bench-catalogue: up
     @go run ./tests/bench/catalogue
 
-# Measure reports: ten million ads, 300 million figures per minute; some 25 minutes, half of them to fill. KEEP=name keeps it for the next time.
+# Measure reports: ten million ads, 300 million figures per minute; some 20 minutes, half of them to fill. The programs of `just run` make room for it and are stopped at its end. KEEP=name keeps it for the next time.
 bench-reports: up
     @go run ./tests/bench/reports
 

@@ -49,7 +49,7 @@ func kafkaService(s stack, i int) service {
 			}
 			if len(s.kafka) > 1 {
 				// Each has a part of the work, so the second compiler, which waits until a method was used often, is at it for many
-				// minutes in each: a third of all that Kafka costs, at 10,000 clicks/s. What the first makes of it is good enough.
+				// minutes in each, and has a third of their CPU meanwhile. What the first makes is dearer only once it would be done.
 				options = append(options, "-XX:TieredStopAtLevel=1")
 			}
 			return append(kafkaJava(at, options...), "kafka.Kafka", b.properties(at))
