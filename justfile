@@ -14,9 +14,9 @@ default:
 up:
     @{{ local }} up
 
-# Start the servers and the programs of the code as it is.
-run:
-    @{{ local }} run
+# Start the servers and the programs of the code as it is. For once with another setting: just run --set CLICKLEDGER_LOG_LEVEL=debug
+run *args:
+    @{{ local }} run {{ args }}
 
 # The same as a cluster, on one machine: 3 Kafka, 2 ClickHouse shards, 3 Valkey primaries, 2 of each program. STACK=cluster has every other recipe use it.
 cluster:
