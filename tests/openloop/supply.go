@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"math/rand/v2"
 
+	"connectrpc.com/connect"
+	"github.com/cenkalti/backoff/v5"
 	"golang.org/x/sync/errgroup"
 
 	"clickledger/internal/click"
+	clickledgerv1 "clickledger/proto/gen/clickledger/v1"
 	"clickledger/tests/client"
 )
 
@@ -19,6 +22,7 @@ const (
 	segmentsAhead     = 10
 	impressionsPerAsk = 10_000
 	asksAtOnce        = 3
+	askTries          = 5
 	// zipfExponent makes the first of 1,000 ads take about a sixth of the clicks.
 	zipfExponent = 1.1
 )
@@ -115,7 +119,7 @@ func (s *Supply) fill(ctx context.Context, into *segment, adID int64, places []i
 	for len(places) > 0 {
 		batch := places[:min(len(places), impressionsPerAsk)]
 		places = places[len(batch):]
-		impressions, err := s.admin.Issue(ctx, adID, len(batch))
+		impressions, err := s.ask(ctx, adID, len(batch))
 		if err != nil {
 			return err
 		}
@@ -131,4 +135,16 @@ func (s *Supply) fill(ctx context.Context, into *segment, adID int64, places []i
 		}
 	}
 	return nil
+}
+
+// ask asks again while the gateway says that it cannot just now, as publishers do:
+// what is issued twice is not clicked twice.
+func (s *Supply) ask(ctx context.Context, adID int64, count int) ([]*clickledgerv1.Impression, error) {
+	return backoff.Retry(ctx, func() ([]*clickledgerv1.Impression, error) {
+		impressions, err := s.admin.Issue(ctx, adID, count)
+		if err != nil && connect.CodeOf(err) != connect.CodeUnavailable {
+			return nil, backoff.Permanent(err)
+		}
+		return impressions, err
+	}, backoff.WithMaxTries(askTries))
 }

@@ -15,7 +15,6 @@ import (
 
 const (
 	clientsTogether = 16
-	warmUps         = 10
 	askTimeout      = time.Minute
 	histogramDigits = 3
 	clickAds        = 1000
@@ -64,16 +63,17 @@ func (l *latencies) ms(s *shape, quantile float64) float64 {
 	return rounded(float64(l.of[s].ValueAtQuantile(quantile)) / 1000)
 }
 
-// askAlone asks each shape with one client, warm: when all have been asked some
-// times, for a gateway and a store that have just begun are slow to begin with.
+// askAlone asks each shape with one client, warm: when all have been asked for
+// some time, for a gateway and a store that have just begun are slow to begin with.
 func (b *bench) askAlone(ctx context.Context) error {
 	if err := b.makeShapes(ctx); err != nil {
 		return err
 	}
-	say("asking with one client")
-	for i := range warmUps {
+	say("asking with one client, %v of it to warm up", b.settings.WarmUp)
+	round := 0
+	for began := time.Now(); time.Since(began) < b.settings.WarmUp; round++ {
 		for _, s := range b.shapes {
-			if _, err := s.ask(ctx, b.programs.admin.Reports, i); err != nil {
+			if _, err := s.ask(ctx, b.programs.admin.Reports, round); err != nil {
 				return fmt.Errorf("%s: %w", s.name, err)
 			}
 		}
@@ -82,7 +82,7 @@ func (b *bench) askAlone(ctx context.Context) error {
 	for _, s := range b.shapes {
 		for i := range b.settings.Samples {
 			began := time.Now()
-			if _, err := s.ask(ctx, b.programs.admin.Reports, warmUps+i); err != nil {
+			if _, err := s.ask(ctx, b.programs.admin.Reports, round+i); err != nil {
 				return fmt.Errorf("%s: %w", s.name, err)
 			}
 			took.add(s, time.Since(began))

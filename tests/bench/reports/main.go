@@ -31,6 +31,7 @@ type settings struct {
 	Scale    float64       `env:"SCALE" default:"1" help:"Part of the whole to fill: 0.01 to try it out. Aims are judged at 1 only."`
 	Days     int           `env:"DAYS" default:"90" help:"Days that have figures."`
 	Samples  int           `env:"SAMPLES" default:"400" help:"How often each shape is asked by one client."`
+	WarmUp   time.Duration `env:"WARM_UP" default:"30s" help:"How long all shapes are asked before the first is timed."`
 	Live     time.Duration `env:"LIVE" default:"90s" help:"How long 16 clients ask, and how long 50 questions a second are asked."`
 	Rate     int           `env:"RATE" default:"2000" help:"Clicks a second meanwhile."`
 	Asked    int           `env:"ASKED" default:"50" help:"Questions a second while redirects are timed."`
@@ -48,6 +49,8 @@ func (s settings) check() error {
 		return errors.New("DAYS must be from 40 to 380")
 	case s.Samples < 1 || s.Samples > 10_000:
 		return errors.New("SAMPLES must be from 1 to 10,000")
+	case s.WarmUp < 0 || s.WarmUp > time.Hour:
+		return errors.New("WARM_UP must be from 0s to 1h")
 	case s.Live < time.Second || s.Live > time.Hour:
 		return errors.New("LIVE must be from 1s to 1h")
 	case s.Rate < 1 || s.Rate > 100_000:
