@@ -2,7 +2,7 @@ package activities
 
 import (
 	"context"
-	"errors"
+	"slices"
 	"time"
 
 	"go.temporal.io/sdk/activity"
@@ -24,7 +24,7 @@ type loadStore interface {
 // fanOutStore is the store that keeps the fan-outs.
 type fanOutStore interface {
 	SetFanOuts(ctx context.Context, fanOuts []click.FanOut) error
-	Ad(ctx context.Context, adID int64) (click.Ad, error)
+	AdsByID(ctx context.Context, adIDs []int64) ([]click.Ad, error)
 }
 
 // adListeners are told of rows that changed: all gateways.
@@ -94,22 +94,17 @@ func (h *HotAds) SpreadAds(ctx context.Context, in SpreadAdsInput) (SpreadAdsRes
 			return SpreadAdsResult{}, err
 		}
 	}
-	ads, told := make([]click.Ad, 0, len(in.Changes)+len(in.Hot)), map[int64]bool{}
+	var ids []int64
 	for _, list := range [][]click.FanOut{in.Changes, in.Hot} {
 		for _, each := range list {
-			if told[each.AdID] {
-				continue
-			}
-			told[each.AdID] = true
-			ad, err := h.FanOuts.Ad(ctx, each.AdID)
-			if errors.Is(err, click.ErrNotFound) {
-				continue // clicks of an ad that is in no catalogue: a restored stream
-			}
-			if err != nil {
-				return SpreadAdsResult{}, err
-			}
-			ads = append(ads, ad)
+			ids = append(ids, each.AdID)
 		}
+	}
+	slices.Sort(ids)
+	// One that is in no catalogue is left away: clicks of a restored stream.
+	ads, err := h.FanOuts.AdsByID(ctx, slices.Compact(ids))
+	if err != nil {
+		return SpreadAdsResult{}, err
 	}
 	if err := h.Gateways.Put(ctx, ads...); err != nil {
 		activity.GetLogger(ctx).Warn("the gateways will hear of hot ads when the cache is back", "ads", len(ads), "error", err)

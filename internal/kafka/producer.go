@@ -24,6 +24,7 @@ const (
 // Producer puts clicks into the stream. It is safe for concurrent use.
 type Producer struct {
 	client     *kgo.Client
+	gatherer   gatherer
 	topic      string
 	partitions int32
 	timeout    time.Duration
@@ -44,9 +45,10 @@ type Producer struct {
 // Every record is acknowledged by all in-sync replicas and, within one run of
 // this program, written once however often the client has to repeat it.
 func NewProducer(c config.Config) (*Producer, error) {
+	linger := handOver(c.ProduceLinger)
 	client, err := kgo.NewClient(append(commonOptions(c),
 		kgo.RequiredAcks(kgo.AllISRAcks()),
-		kgo.ProducerLinger(c.ProduceLinger),
+		kgo.ProducerLinger(linger),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()),
 		kgo.MaxBufferedRecords(bufferedRecordsMax),
 		kgo.ProduceRequestTimeout(produceRequestTimeout),
@@ -60,7 +62,9 @@ func NewProducer(c config.Config) (*Producer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make kafka producer for %v: %w", c.KafkaBrokers, err)
 	}
-	return &Producer{client: client, topic: c.ClicksTopic(), partitions: c.Partitions, timeout: c.ProduceTimeout}, nil
+	p := &Producer{client: client, topic: c.ClicksTopic(), partitions: c.Partitions, timeout: c.ProduceTimeout}
+	p.gatherer = gatherer{keep: c.ProduceLinger - linger, give: p.give}
+	return p, nil
 }
 
 // delivery is the fate of one record. It outlives a caller that stopped waiting.
@@ -134,7 +138,8 @@ func (p *Producer) ProduceAll(ctx context.Context, clicks []click.Routed) []erro
 	return faults
 }
 
-// send hands a click to the client library, which answers by the delivery.
+// send has a click leave with the others of its time. What became of it is told by
+// the delivery.
 func (p *Producer) send(r *click.Routed, now time.Time) (*delivery, error) {
 	value, err := encodeRecord(&r.Click)
 	if err != nil {
@@ -146,10 +151,15 @@ func (p *Producer) send(r *click.Routed, now time.Time) (*delivery, error) {
 		Value:     value,
 		Timestamp: now,
 	}}
+	p.gatherer.add(d)
+	return d, nil
+}
+
+// give hands a click to the client library.
+func (p *Producer) give(d *delivery) {
 	// Not the caller's context: a browser that hangs up must not take back a
 	// click that is on its way.
 	p.client.TryProduce(context.Background(), &d.record, d.finish)
-	return d, nil
 }
 
 // BrokerOffset is how far the broker's clock is ahead of this machine's; 0
@@ -175,6 +185,7 @@ func (p *Producer) Ping(ctx context.Context) error {
 // Close sends what is buffered, until ctx ends, and closes the connections.
 func (p *Producer) Close(ctx context.Context) error {
 	defer p.client.Close()
+	p.gatherer.giveAll()
 	if err := p.client.Flush(ctx); err != nil {
 		return fmt.Errorf("flush producer: %w", err)
 	}

@@ -1,0 +1,57 @@
+package kafka
+
+import (
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+
+	"clickledger/internal/click"
+	"clickledger/internal/config"
+)
+
+func TestGatheredClicksKeepTheirOrder(t *testing.T) {
+	const clicks = 200_000
+	given := make(chan *delivery, clicks)
+	g := gatherer{keep: 100 * time.Microsecond, give: func(d *delivery) { given <- d }}
+	added := make([]*delivery, clicks)
+	for i := range added {
+		added[i] = &delivery{}
+		g.add(added[i])
+	}
+	g.giveAll() // as when the producer is closed
+	if len(given) != clicks {
+		t.Fatalf("%d of %d were given", len(given), clicks)
+	}
+	for i, want := range added {
+		if got := <-given; got != want {
+			t.Fatalf("another click than the %dth was given in its place", i)
+		}
+	}
+}
+
+func TestClosingSendsWhatIsGathered(t *testing.T) {
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(3, "test.clicks"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cluster.Close)
+	producer := newProducer(t, config.Config{
+		Namespace: "test", KafkaBrokers: cluster.ListenAddrs(), Partitions: 3, ProduceLinger: time.Hour,
+	})
+	d, err := producer.send(&click.Routed{Click: someClick(t), FanOut: 1}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := producer.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-d.done:
+		if d.err != nil {
+			t.Errorf("not sent: %v", d.err)
+		}
+	default:
+		t.Error("nothing became of a click that was waiting when the producer was closed")
+	}
+}
