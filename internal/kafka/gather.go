@@ -17,13 +17,14 @@ const (
 // a linger that clicks have in all.
 func handOver(linger time.Duration) time.Duration { return min(linger/shareOfLinger, handOverMax) }
 
-// gatherer keeps clicks for some time from the first on and then gives them to
-// the client library all at once.
+// gatherer keeps clicks until the clock comes to a multiple of keep, and then gives
+// them to the client library all at once.
 //
 // The library's own linger would end for each partition when its own time is
 // over. Partitions of one broker end some milliseconds apart, and what came in
-// between leaves in a request of its own: at 60 ms, 23 requests a second to each
-// broker instead of 16, and each costs two fetches by followers.
+// between leaves in a request of its own. Multiples, because gateways then send at
+// the same moments, as far as their clocks agree: a follower fetches in one go what
+// several of them sent. Measured: DESIGN, 2026-11-30, "Gateways gather clicks".
 type gatherer struct {
 	keep time.Duration
 	give func(*delivery)
@@ -45,7 +46,7 @@ func (g *gatherer) add(d *delivery) {
 	defer g.mu.Unlock()
 	g.kept = append(g.kept, d)
 	if len(g.kept) == 1 {
-		time.AfterFunc(g.keep, g.giveAll)
+		time.AfterFunc(untilMultiple(time.Now(), g.keep), g.giveAll)
 	}
 }
 
@@ -60,4 +61,10 @@ func (g *gatherer) giveAll() {
 	for _, d := range given {
 		g.give(d)
 	}
+}
+
+// untilMultiple is the time from now until the next multiple of keep, counted
+// from 1970: more than none, at most keep.
+func untilMultiple(now time.Time, keep time.Duration) time.Duration {
+	return keep - time.Duration(now.UnixNano())%keep
 }

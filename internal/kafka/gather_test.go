@@ -30,6 +30,18 @@ func TestGatheredClicksKeepTheirOrder(t *testing.T) {
 	}
 }
 
+func TestGatewaysSendAtTheSameMoments(t *testing.T) {
+	for name, test := range map[string]struct{ now, want time.Duration }{
+		"in between":          {103 * time.Millisecond, 17 * time.Millisecond},
+		"a moment before one": {120*time.Millisecond - 1, 1},
+		"at one":              {120 * time.Millisecond, 60 * time.Millisecond},
+	} {
+		if got := untilMultiple(time.Unix(0, int64(test.now)), 60*time.Millisecond); got != test.want {
+			t.Errorf("%s: %v, want %v", name, got, test.want)
+		}
+	}
+}
+
 func TestClosingSendsWhatIsGathered(t *testing.T) {
 	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(3, "test.clicks"))
 	if err != nil {
