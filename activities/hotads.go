@@ -101,10 +101,13 @@ func (h *HotAds) SpreadAds(ctx context.Context, in SpreadAdsInput) (SpreadAdsRes
 		}
 	}
 	slices.Sort(ids)
-	// One that is in no catalogue is left away: clicks of a restored stream.
-	ads, err := h.FanOuts.AdsByID(ctx, slices.Compact(ids))
+	ids = slices.Compact(ids)
+	ads, err := h.FanOuts.AdsByID(ctx, ids)
 	if err != nil {
 		return SpreadAdsResult{}, err
+	}
+	if len(ads) < len(ids) { // clicks of a restored stream, or the catalogue is not restored yet: the next minute tells of them
+		activity.GetLogger(ctx).Warn("hot ads are in no catalogue", "ads", len(ids), "found", len(ads))
 	}
 	if err := h.Gateways.Put(ctx, ads...); err != nil {
 		activity.GetLogger(ctx).Warn("the gateways will hear of hot ads when the cache is back", "ads", len(ads), "error", err)

@@ -12,20 +12,33 @@ import (
 
 func TestGatheredClicksKeepTheirOrder(t *testing.T) {
 	const clicks = 200_000
-	given := make(chan *delivery, clicks)
+	given := make(chan *delivery, clicks+1)
 	g := gatherer{keep: 100 * time.Microsecond, give: func(d *delivery) { given <- d }}
 	added := make([]*delivery, clicks)
 	for i := range added {
 		added[i] = &delivery{}
 		g.add(added[i])
 	}
-	g.giveAll() // as when the producer is closed
-	if len(given) != clicks {
-		t.Fatalf("%d of %d were given", len(given), clicks)
+	g.giveAll(true)
+	late := &delivery{}
+	g.add(late)
+	added = append(added, late)
+	if len(given) != len(added) {
+		t.Fatalf("%d of %d were given", len(given), len(added))
 	}
 	for i, want := range added {
 		if got := <-given; got != want {
 			t.Fatalf("another click than the %dth was given in its place", i)
+		}
+	}
+}
+
+func TestHandOverIsASmallPartOfTheLinger(t *testing.T) {
+	for linger, want := range map[time.Duration]time.Duration{
+		0: 0, 5 * time.Millisecond: 500 * time.Microsecond, 20 * time.Millisecond: 2 * time.Millisecond, 60 * time.Millisecond: 2 * time.Millisecond,
+	} {
+		if got := handOver(linger); got != want {
+			t.Errorf("of a linger of %v: %v, want %v", linger, got, want)
 		}
 	}
 }

@@ -116,7 +116,9 @@ func TestProducerRecoversByItself(t *testing.T) {
 }
 
 func TestFullBufferRefusesAtOnce(t *testing.T) {
-	c := config.Config{Namespace: "away", KafkaBrokers: []string{"127.0.0.1:1"}, Partitions: 3, ProduceTimeout: time.Minute}
+	c := config.Config{
+		Namespace: "away", KafkaBrokers: []string{"127.0.0.1:1"}, Partitions: 3, ProduceTimeout: time.Minute, ProduceLinger: 60 * time.Millisecond,
+	}
 	producer := newProducer(t, c)
 	for range bufferedRecordsMax {
 		producer.client.TryProduce(t.Context(), &kgo.Record{Topic: c.ClicksTopic()}, func(*kgo.Record, error) {})

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"time"
 
 	"connectrpc.com/connect"
 	"github.com/cenkalti/backoff/v5"
@@ -146,5 +148,7 @@ func (s *Supply) ask(ctx context.Context, adID int64, count int) ([]*clickledger
 			return nil, backoff.Permanent(err)
 		}
 		return impressions, err
-	}, backoff.WithMaxTries(askTries))
+	}, backoff.WithMaxTries(askTries), backoff.WithNotify(func(err error, _ time.Duration) {
+		fmt.Fprintln(os.Stderr, "impressions are asked for again:", err)
+	}))
 }
