@@ -14,12 +14,9 @@ import (
 )
 
 const (
-	// subjectsAsked is how many advertisers are asked of in turn, from the
-	// largest on, ever smaller ones.
-	subjectsAsked = 32
-	// subjectsWarming are as many others, to warm up with, so that what is timed is
-	// not what the gateway was asked before; the largest is among them.
-	subjectsWarming = 32
+	// subjectsMax is how many advertisers there are to ask of, from the largest on,
+	// ever smaller ones; a few less, for the steps between the largest are too small.
+	subjectsMax = 64
 	// pageSize is the largest page there is.
 	pageSize = 50_000
 	topLimit = 100
@@ -108,9 +105,10 @@ func topAds(s span, of []subject) question {
 	}
 }
 
-// findSubjects picks who is asked of, and who to warm up with.
+// findSubjects picks who is asked of, and who to warm up with: others, so that what
+// is timed is not what the gateway was asked before, but for the largest.
 func (b *bench) findSubjects(ctx context.Context) (asked, warming []subject, err error) {
-	all, err := b.subjects(ctx, subjectsAsked+subjectsWarming)
+	all, err := b.subjects(ctx)
 	for i, s := range all {
 		if i%2 == 0 {
 			asked = append(asked, s)
@@ -122,11 +120,11 @@ func (b *bench) findSubjects(ctx context.Context) (asked, warming []subject, err
 	return asked, warming, err
 }
 
-// subjects are so many advertisers, the largest first.
-func (b *bench) subjects(ctx context.Context, count int) ([]subject, error) {
+// subjects are advertisers of all sizes, the largest first.
+func (b *bench) subjects(ctx context.Context) ([]subject, error) {
 	rows, err := b.conn.Query(ctx, `SELECT advertiser_id, groupArray(ad_id) FROM (SELECT n, advertiser_id, ad_id FROM bench_ads
 		WHERE n IN (SELECT toUInt64(floor(exp(number * log(?) / ?))) FROM numbers(?)) ORDER BY n, minutes DESC, ad_id LIMIT 20 BY n) GROUP BY n, advertiser_id ORDER BY n`,
-		float64(b.world.advertisers), count, count)
+		float64(b.world.advertisers), subjectsMax, subjectsMax)
 	if err != nil {
 		return nil, fmt.Errorf("find whom to ask of: %w", err)
 	}
