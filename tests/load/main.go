@@ -29,6 +29,9 @@ const settleTime = 5 * time.Minute
 const (
 	connectionsMin = 256
 	connectionsMax = 10_000
+	// connectionsTime is the rate's clicks for which there are connections: longer than a click waits on any local stack, so that there
+	// are as many whatever the stack. A click over a connection that rested costs more than one over a busy one.
+	connectionsTime = 250 * time.Millisecond
 )
 
 // settings are the environment's; --help shows them.
@@ -37,7 +40,7 @@ type settings struct {
 	Duration    time.Duration `env:"DURATION" default:"30s" help:"How long to click."`
 	WarmUp      time.Duration `env:"WARMUP" default:"20s" help:"How long to click at half the rate before that: counted and compared, not timed. Compilers and caches of a stack just started need it."`
 	Ads         int           `env:"ADS" default:"1000" help:"Ads, over several advertisers; which is clicked is Zipf-distributed."`
-	Connections int           `env:"CLIENTS" help:"Keep-alive connections, spread over the gateways. Each has one click under way: 256, or more where the gateways gather clicks for longer than these could have them wait."`
+	Connections int           `env:"CLIENTS" help:"Keep-alive connections, spread over the gateways. Each has one click under way, and they have their turns: by default as many as are clicked in 250 ms, or in two lingers of the gateways; at least 256."`
 	Rates       []int         `env:"RATES" help:"Measure a curve instead: these rates one after the other, each as above. Writes .local/reports/curve.json."`
 }
 
@@ -65,15 +68,16 @@ func (s settings) check() error {
 	}
 }
 
-// connections is how many clicks can be under way at once. A click waits for at
-// most one linger before its batch leaves and for about another until it is
-// acknowledged, so as many are under way as come in two (Little's law). With fewer
-// it is the load generator that is measured.
+// connections is how many there are, and so how many clicks can be under way at
+// once. A click waits for at most one linger before its batch leaves and for about
+// another until it is acknowledged, so as many are under way as come in two
+// (Little's law). With fewer it is the load generator that is measured.
 func (s settings) connections(linger time.Duration) int {
 	if s.Connections > 0 {
 		return s.Connections
 	}
-	return min(max(connectionsMin, int(float64(s.Rate)*2*linger.Seconds())), connectionsMax)
+	wait := max(connectionsTime, 2*linger)
+	return min(max(connectionsMin, int(float64(s.Rate)*wait.Seconds())), connectionsMax)
 }
 
 // clicks is how many are due in all.

@@ -1,6 +1,9 @@
 package openloop
 
-import "testing"
+import (
+	"slices"
+	"testing"
+)
 
 // Whatever the rate, each gateway gets as many clicks; one that keeps all its
 // connections busy does not hold up the others.
@@ -32,5 +35,37 @@ func TestGatewaysAreClickedInTurn(t *testing.T) {
 		if c := idle.take(); c.gateway.number == 1 {
 			t.Error("a connection that is busy was taken")
 		}
+	}
+}
+
+// A person does not click again at once: the connection that rested longest is next,
+// also when there come to be more than there ever were.
+func TestConnectionsHaveTheirTurns(t *testing.T) {
+	idle := newIdle(1)
+	next := 0 // the number that is due
+	for number := range 5 {
+		idle.put(newConnection(number, gateway{}))
+	}
+	for range 12 {
+		c := idle.take()
+		if c.number != next {
+			t.Fatalf("got connection %d, want %d", c.number, next)
+		}
+		next = (next + 1) % 5
+		idle.put(c)
+	}
+	for number := 5; number < 40; number++ {
+		idle.put(newConnection(number, gateway{}))
+	}
+	var got []int
+	for idle.count > 0 {
+		got = append(got, idle.take().number)
+	}
+	want := []int{2, 3, 4, 0, 1}
+	for number := 5; number < 40; number++ {
+		want = append(want, number)
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got connections %v, want %v", got, want)
 	}
 }
