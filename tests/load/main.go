@@ -29,9 +29,9 @@ const settleTime = 5 * time.Minute
 const (
 	connectionsMin = 256
 	connectionsMax = 10_000
-	// connectionsTime is the rate's clicks for which there are connections: longer than a click waits on any local stack, so that there
-	// are as many whatever the stack. A click over a connection that rested costs more than one over a busy one.
-	connectionsTime = 250 * time.Millisecond
+	// curveWait is longer than a click waits on any local stack: with connections for the clicks of that time, a curve has as many
+	// whatever the stack, so that one can be compared with another's.
+	curveWait = 250 * time.Millisecond
 )
 
 // settings are the environment's; --help shows them.
@@ -40,7 +40,7 @@ type settings struct {
 	Duration    time.Duration `env:"DURATION" default:"30s" help:"How long to click."`
 	WarmUp      time.Duration `env:"WARMUP" default:"20s" help:"How long to click at half the rate before that: counted and compared, not timed. Compilers and caches of a stack just started need it."`
 	Ads         int           `env:"ADS" default:"1000" help:"Ads, over several advertisers; which is clicked is Zipf-distributed."`
-	Connections int           `env:"CLIENTS" help:"Keep-alive connections, spread over the gateways. Each has one click under way, and they have their turns: by default as many as are clicked in 250 ms, or in two lingers of the gateways; at least 256."`
+	Connections int           `env:"CLIENTS" help:"Keep-alive connections, spread over the gateways. Each has one click under way: 256, or more where the gateways gather clicks for longer than these could have them wait. A curve has those of 250 ms of clicks at least, in turn."`
 	Rates       []int         `env:"RATES" help:"Measure a curve instead: these rates one after the other, each as above. Writes .local/reports/curve.json."`
 }
 
@@ -76,9 +76,15 @@ func (s settings) connections(linger time.Duration) int {
 	if s.Connections > 0 {
 		return s.Connections
 	}
-	wait := max(connectionsTime, 2*linger)
+	wait := 2 * linger
+	if s.curve() {
+		wait = max(wait, curveWait)
+	}
 	return min(max(connectionsMin, int(float64(s.Rate)*wait.Seconds())), connectionsMax)
 }
+
+// curve tells a curve from one measurement.
+func (s settings) curve() bool { return len(s.Rates) > 0 }
 
 // clicks is how many are due in all.
 func (s settings) clicks() int { return s.warmUp() + int(float64(s.Rate)*s.Duration.Seconds()) }
@@ -112,7 +118,7 @@ func run(ctx context.Context, s settings) error {
 		return err
 	}
 	gateways := client.Gateways(variables, c.PublicURL)
-	if len(s.Rates) > 0 {
+	if s.curve() {
 		return runCurve(ctx, s, c, gateways)
 	}
 	result, watch, err := measure(ctx, s, c, gateways)
@@ -145,7 +151,7 @@ func measure(ctx context.Context, s settings, c config.Config, gateways []string
 		return nil, nil, err
 	}
 	asks := askInterval
-	if len(s.Rates) > 0 {
+	if s.curve() {
 		asks = askSeldom
 	}
 	watch, err := newWatch(ctx, admin, catalogue.probe, asks)
@@ -160,7 +166,7 @@ func measure(ctx context.Context, s settings, c config.Config, gateways []string
 	say("clicking %d times a second for %v over %d connections to %v, after %v at half of that", s.Rate, s.Duration, connections, gateways, s.WarmUp)
 	watch.start(ctx)
 	warm, settled := stack.usageAfter(s.WarmUp), stack.usageAfter(settleTime)
-	clicks := openloop.Sender{URLs: gateways, Connections: connections, Rate: s.Rate, WarmUp: s.warmUp(), Supply: supply, Tally: tally}
+	clicks := openloop.Sender{URLs: gateways, Connections: connections, InTurn: s.curve(), Rate: s.Rate, WarmUp: s.warmUp(), Supply: supply, Tally: tally}
 	elapsed, err := clicks.Run(ctx)
 	watch.stopClicking()
 	if err != nil {

@@ -1,25 +1,25 @@
 package openloop
 
 // idle are connections that are ready for a click. The gateways have their turns,
-// as behind a proxy that shares out requests, and so have the connections of each:
-// a person clicks over a connection of their own, and not again at once. Those used
-// last would be those that the caches of processors still hold, and the sooner a
-// gateway answers the fewer they would be: clicks would cost what no person's do,
-// and what they cost two stacks could not be compared.
+// as behind a proxy that shares out requests: taking the connection that was used
+// last, from all of them, would leave all clicks of a low rate to one gateway.
 type idle struct {
-	of    []queue // by gateway
-	turn  int     // the gateway that is next
-	count int
+	of     []queue // by gateway
+	inTurn bool    // see Sender.InTurn
+	turn   int     // the gateway that is next
+	count  int
 }
 
-// queue is a ring: the connection that was put first is taken.
+// queue is a ring of connections, in the order they were put.
 type queue struct {
 	ring  []*connection
 	first int
 	count int
 }
 
-func newIdle(gateways int) idle { return idle{of: make([]queue, gateways)} }
+func newIdle(gateways int, inTurn bool) idle {
+	return idle{of: make([]queue, gateways), inTurn: inTurn}
+}
 
 func (i *idle) put(c *connection) {
 	i.of[c.gateway.number].put(c)
@@ -32,10 +32,13 @@ func (i *idle) take() *connection {
 	for i.of[i.turn].count == 0 {
 		i.turn = (i.turn + 1) % len(i.of)
 	}
-	c := i.of[i.turn].take()
+	own := &i.of[i.turn]
 	i.turn = (i.turn + 1) % len(i.of)
 	i.count--
-	return c
+	if i.inTurn {
+		return own.takeFirst()
+	}
+	return own.takeLast()
 }
 
 func (q *queue) put(c *connection) {
@@ -49,9 +52,14 @@ func (q *queue) put(c *connection) {
 	q.count++
 }
 
-func (q *queue) take() *connection {
+func (q *queue) takeFirst() *connection {
 	c := q.ring[q.first]
 	q.first = (q.first + 1) % len(q.ring)
 	q.count--
 	return c
+}
+
+func (q *queue) takeLast() *connection {
+	q.count--
+	return q.ring[(q.first+q.count)%len(q.ring)]
 }

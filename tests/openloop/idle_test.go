@@ -9,7 +9,7 @@ import (
 // connections busy does not hold up the others.
 func TestGatewaysAreClickedInTurn(t *testing.T) {
 	const gateways, connections = 3, 9
-	idle := newIdle(gateways)
+	idle := newIdle(gateways, false)
 	for number := range connections {
 		idle.put(newConnection(number, gateway{number: number % gateways}))
 	}
@@ -38,10 +38,10 @@ func TestGatewaysAreClickedInTurn(t *testing.T) {
 	}
 }
 
-// A person does not click again at once: the connection that rested longest is next,
-// also when there come to be more than there ever were.
+// In turn, the connection that rested longest is next, also when there come to be
+// more than there ever were; otherwise the one that was used last.
 func TestConnectionsHaveTheirTurns(t *testing.T) {
-	idle := newIdle(1)
+	idle := newIdle(1, true)
 	next := 0 // the number that is due
 	for number := range 5 {
 		idle.put(newConnection(number, gateway{}))
@@ -67,5 +67,15 @@ func TestConnectionsHaveTheirTurns(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got connections %v, want %v", got, want)
+	}
+
+	idle = newIdle(1, false)
+	for number := range 5 {
+		idle.put(newConnection(number, gateway{}))
+	}
+	for _, want := range []int{4, 3, 2, 1, 0} {
+		if c := idle.take(); c.number != want {
+			t.Errorf("got connection %d, want %d, which was used last", c.number, want)
+		}
 	}
 }

@@ -35,7 +35,11 @@ const (
 type Sender struct {
 	URLs        []string // of the gateways: each has as many connections, and gets as many clicks
 	Connections int
-	Rate        int
+	// InTurn has each click made over the connection that rested longest, as people do, who have one each and do not click again at
+	// once. Otherwise it is the one used last: the sooner a gateway answers the fewer are in use, and those are in the caches of
+	// processors, so that what a click costs depends on how long the one before had to wait.
+	InTurn bool
+	Rate   int
 	WarmUp      int // clicks before those that are measured
 	Supply      *Supply
 	Tally       *Tally
@@ -97,7 +101,7 @@ func (s *Sender) open() error {
 	}
 	s.latency = hdrhistogram.New(1, latencyMax.Microseconds(), latencyDigits)
 	s.errors, s.slow = map[string]int64{}, map[int64]int{}
-	s.idle = newIdle(len(gateways))
+	s.idle = newIdle(len(gateways), s.InTurn)
 	for i := range s.Connections {
 		c := newConnection(i, gateways[i%len(gateways)])
 		s.all = append(s.all, c)
