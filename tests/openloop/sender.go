@@ -40,9 +40,9 @@ type Sender struct {
 	// processors, so that what a click costs depends on how long the one before had to wait.
 	InTurn bool
 	Rate   int
-	WarmUp      int // clicks before those that are measured
-	Supply      *Supply
-	Tally       *Tally
+	WarmUp int // clicks before those that are measured
+	Supply *Supply
+	Tally  *Tally
 
 	poller  *poller
 	all     []*connection
