@@ -52,7 +52,7 @@ func (s stack) variables() []variable {
 		{"CLICKLEDGER_KAFKA_REPLICAS", fixed(strconv.Itoa(len(s.kafka)))},
 		{"CLICKLEDGER_PRODUCE_LINGER", fixed(s.linger)},
 		{"CLICKLEDGER_BATCH_INTERVAL", fixed(s.batch)},
-		{"CLICKLEDGER_PRODUCE_TIMEOUT", fixed(s.patience)},
+		{"CLICKLEDGER_PRODUCE_TIMEOUT", fixed(s.timeout)},
 	}
 }
 

@@ -21,9 +21,9 @@ type stack struct {
 	// linger is CLICKLEDGER_PRODUCE_LINGER: every gateway sends to every broker once in that time. It must be longer than an
 	// acknowledgement takes: a broker deals with the requests of one connection one after the other, so they would queue.
 	linger string
-	// patience is CLICKLEDGER_PRODUCE_TIMEOUT: how long a click waits for Kafka before it goes to the journal. It is at least two
+	// timeout is CLICKLEDGER_PRODUCE_TIMEOUT: how long a click waits for Kafka before it goes to the journal. It is at least two
 	// lingers, and a moment in which all processes want the same processors.
-	patience string
+	timeout string
 	// batch is CLICKLEDGER_BATCH_INTERVAL: every ingester inserts into every shard once in that time.
 	batch string
 }
@@ -50,7 +50,7 @@ func singleStack() stack {
 		ingesters:   []node{{"ingester", local(8091)}},
 		aggregators: []node{{"aggregator", local(8092)}},
 		linger:      "5ms",
-		patience:    "250ms",
+		timeout:     "250ms",
 		batch:       "700ms",
 	}
 }
@@ -66,7 +66,7 @@ func clusterStack() stack {
 		ingesters:   []node{{"ingester-1", local(8091)}, {"ingester-2", local(8094)}},
 		aggregators: []node{{"aggregator-1", local(8092)}, {"aggregator-2", local(8095)}},
 		linger:      "100ms",
-		patience:    "500ms",
+		timeout:     "500ms",
 		batch:       "1s",
 	}
 }
