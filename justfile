@@ -58,6 +58,10 @@ load: run
 bench-curve: run
     @RATES="${RATES:-1000,5000,10000,15000}" go run ./tests/load
 
+# The same on one of each and on the cluster, in turn, compared; some 20 minutes. Whatever stack runs is stopped; data stays.
+bench-stacks:
+    @go run ./tests/bench/stacks
+
 # What a rate needs of each part, by the latest reports: just capacity 100k
 capacity *args:
     @go run ./tests/capacity {{ args }}
