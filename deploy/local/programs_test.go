@@ -1,7 +1,6 @@
 package main
 
 import (
-	"log/slog"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -52,7 +51,7 @@ func TestSettingsAreReadAsTheyAreWritten(t *testing.T) {
 
 func TestAStartTakesTheSettingsOfItsOrder(t *testing.T) {
 	c, log := testChild(t, service{command: script("exec sleep 600")})
-	s := &supervisor{at: c.at, log: slog.New(slog.NewTextHandler(log, nil)), children: map[string]*child{"thing": c}}
+	s := &supervisor{at: c.at, log: c.log, children: map[string]*child{"thing": c}}
 	order := func(what, body string) int {
 		answer := httptest.NewRecorder()
 		s.routes().ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/services/thing/"+what, strings.NewReader(body)))
@@ -68,7 +67,7 @@ func TestAStartTakesTheSettingsOfItsOrder(t *testing.T) {
 		what, body string
 		want       settings
 	}{
-		{"start", `{"GOGC":"77"}`, settings{"GOGC": "77"}},
+		{"start", `{"GOGC":"7654"}`, settings{"GOGC": "7654"}},
 		{"restart", "", nil},
 		{"stop", "", nil},
 		{"start", "", nil},
@@ -81,7 +80,7 @@ func TestAStartTakesTheSettingsOfItsOrder(t *testing.T) {
 		}
 	}
 	c.stop()
-	if strings.Contains(log.String(), "77") {
+	if strings.Contains(log.String(), "7654") {
 		t.Errorf("the log tells settings: %s", log)
 	}
 }
