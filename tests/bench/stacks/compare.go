@@ -65,7 +65,8 @@ func (c *comparison) show() {
 	t := table.NewWriter()
 	t.SetOutputMirror(os.Stdout)
 	t.SetStyle(table.StyleLight)
-	t.AppendHeader(table.Row{"clicks/s", "µs of one of each, by round", "of the cluster", "times as much", "median"})
+	t.SetTitle("CPU µs per click, by round")
+	t.AppendHeader(table.Row{"clicks/s", "one of each", "cluster", "times as much", "median"})
 	for _, p := range c.Points {
 		t.AppendRow(table.Row{p.Rate, list("%.0f", p.LocalUS), list("%.0f", p.ClusterUS), list("%.2f", p.Ratios), fmt.Sprintf("%.2f", p.Ratio)})
 	}
