@@ -40,8 +40,8 @@ func (s *Store) AdChanges(ctx context.Context, since time.Time, reach time.Durat
 	if !since.IsZero() {
 		from, args = "fromUnixTimestamp64Micro(toInt64(?))", []any{since.UnixMicro(), reach.Microseconds()}
 	}
-	// One row whether anything was changed or not, and of one part: asked often, and usually for nothing, it costs half of a UNION. The
-	// time is that of the query's analysis, which is before it reads.
+	// One row whether anything was changed or not: asked often, and usually for nothing, it costs half of a UNION of the time and the
+	// changes. The time is that of the query's analysis, which is before it reads.
 	var at int64
 	var ids []int64
 	var versions []uint64
